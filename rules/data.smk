@@ -1,0 +1,18 @@
+rule prepare_dataset:
+    output:
+        dataset=DATASET,
+    log:
+        "logs/data/{dataset}.log",
+    benchmark:
+        "logs/data/{dataset}.benchmark.tsv"
+    params:
+        settings=lambda wildcards: json.dumps(
+            config["datasets"][wildcards.dataset], sort_keys=True
+        ),
+        code=code("prepare_dataset"),
+    message:
+        "Prepare the data set {wildcards.dataset}"
+    shell:
+        "python {workflow.basedir}/scripts/prepare_dataset.py"
+        " --name {wildcards.dataset} --settings {params.settings:q}"
+        " --output {output.dataset} > {log} 2>&1"

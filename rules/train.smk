@@ -1,0 +1,21 @@
+rule train_baseline:
+    input:
+        dataset=dataset_of,
+    output:
+        model="models/{experiment}/seed{seed}/baseline.safetensors",
+        result="results/{experiment}/seed{seed}/baseline/training.json",
+        history="results/{experiment}/seed{seed}/baseline/training_history.csv",
+    log:
+        "logs/{experiment}/seed{seed}/baseline/train_baseline.log",
+    benchmark:
+        "logs/{experiment}/seed{seed}/baseline/train_baseline.benchmark.tsv"
+    threads: threads_of
+    params:
+        settings=settings("architecture", "training", "device", "threads"),
+        code=code("train_baseline"),
+    message:
+        "Train the baseline of {wildcards.experiment}, seed {wildcards.seed}"
+    shell:
+        "python {workflow.basedir}/scripts/train_baseline.py"
+        " --dataset {input.dataset} --settings {params.settings:q} --seed {wildcards.seed}"
+        " --model {output.model} --result {output.result} --history {output.history} > {log} 2>&1"

@@ -1,0 +1,74 @@
+"""The one interface through which everything reads images, whatever holds them.
+
+Only numpy here: jobs that need no torch (the timing of a deployed model, for one) read data too.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Images = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+SPLITS = ("train", "validation", "test")
+
+
+class Split(Protocol):
+    """One part of a data set: `train`, `validation` (held out of the training images) or `test`."""
+
+    @property
+    def labels(self) -> Labels:
+        """Each image's class, shape (n,)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def images(self, indices: NDArray[np.integer] | None = None) -> Images:
+        """Return the images at `indices` (default: all), shape (n, 3, H, W), in [0, 1]."""
+        ...
+
+    def batches(
+        self, batch_size: int, indices: NDArray[np.integer] | None = None
+    ) -> Iterator[tuple[Images, Labels]]:
+        """Yield (images, labels) in the order of `indices` (default: all), in bounded memory."""
+        ...
+
+
+class Dataset(Protocol):
+    """A data set with its three splits. `squeezed.data.open_dataset` returns one."""
+
+    name: str
+    class_names: list[str]
+    image_size: tuple[int, int]
+    """Height and width of the images that the splits return."""
+    mean: list[float]
+    """Mean of each channel over the training images, in [0, 1]."""
+    std: list[float]
+    """Standard deviation of each channel over the training images."""
+
+    @property
+    def train(self) -> Split:
+        """The images to fit weights and ranges on."""
+        ...
+
+    @property
+    def validation(self) -> Split:
+        """The images to choose by: epoch, amount."""
+        ...
+
+    @property
+    def test(self) -> Split:
+        """The images that results are read from, and nothing is chosen by."""
+        ...
+
+
+def choose_indices(n: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Choose `count` of `n` images at random, sorted; all of them if there are not more.
+
+    The same arguments give the same images, so that all variants are asked about the same ones.
+    """
+    if count >= n:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, size=count, replace=False))

@@ -1,0 +1,8 @@
+"""The one exception for what a user can mend."""
+
+
+class UserError(Exception):
+    """Bad input, with one sentence that says what was wrong, where, and what to do about it.
+
+    Scripts print it without a traceback and exit with status 1 (see `squeezed.cli`).
+    """

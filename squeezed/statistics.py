@@ -1,0 +1,64 @@
+"""Intervals and paired comparisons: how sure a figure is."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Interval = tuple[float, float]
+
+
+def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Return the Wilson score interval of a proportion, in [0, 1] (scipy's `binomtest`).
+
+    Raises:
+        ValueError: if n is 0 or `successes` is not in [0, n].
+    """
+    interval = stats.binomtest(int(successes), int(n)).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def bootstrap_mean_interval(
+    values: NDArray[np.floating], *, seed: int, confidence: float = 0.95, resamples: int = 2000
+) -> Interval:
+    """Return the percentile bootstrap interval of the mean of per-image values.
+
+    Args:
+        values: shape (n,), one value for each image. For a paired comparison pass the differences.
+        seed: of the resampling.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    generator = np.random.default_rng(seed)
+    means = np.array(
+        [values[generator.integers(0, len(values), len(values))].mean() for _ in range(resamples)]
+    )
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def mean_interval_over_seeds(values: NDArray[np.floating], confidence: float = 0.95) -> Interval:
+    """Return Student's t interval of the mean over seeds.
+
+    Raises:
+        ValueError: if there are fewer than two values: one seed shows no spread.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) < 2:
+        raise ValueError("an interval over seeds needs at least two seeds")
+    half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * stats.sem(values)
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def mcnemar_p_value(
+    baseline_correct: NDArray[np.bool_], variant_correct: NDArray[np.bool_]
+) -> float:
+    """Return the exact two-sided McNemar p-value of two classifiers on the same images.
+
+    Args:
+        baseline_correct, variant_correct: shape (n,), whether each image is classified correctly.
+    """
+    only_baseline = int(np.sum(baseline_correct & ~variant_correct))
+    only_variant = int(np.sum(~baseline_correct & variant_correct))
+    if only_baseline + only_variant == 0:
+        return 1.0
+    return float(stats.binomtest(only_baseline, only_baseline + only_variant, 0.5).pvalue)
