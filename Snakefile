@@ -12,14 +12,20 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 
 
+for stage in ("compress", "evaluate", "attack", "explain", "report"):
+    if (ROOT / "rules" / f"{stage}.smk").exists():
+
+        include: f"rules/{stage}.smk"
+
+
 rule all:
     default_target: True
     input:
-        [
-            MODEL.format(experiment=experiment, seed=seed, variant="baseline")
-            for experiment in config["run"]
-            for seed in config["experiments"][experiment]["seeds"]
-        ],
+        targets,
     localrule: True
     message:
         "Everything is made."
+
+
+onerror:
+    print(failure_message(log), file=sys.stderr)

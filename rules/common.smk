@@ -1,20 +1,55 @@
-# The words of the paths, and what each rule is a function of: its settings and its code.
+# The words of the paths, and what a job is a function of: its settings and its code.
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
+ROOT = Path(workflow.basedir)
+# This tree's own package, in every job too: an experiment of DVC's runs in a copy of the tree, and
+# the package installed in the environment is that of another tree. And the Python that runs
+# Snakemake, also where its environment is not activated.
+sys.path.insert(0, str(ROOT))
+for variable, first in (("PYTHONPATH", ROOT), ("PATH", Path(sys.executable).parent)):
+    rest = os.environ.get(variable)
+    os.environ[variable] = f"{first}{os.pathsep}{rest}" if rest else str(first)
+
 from squeezed.code_digest import code_digest
 from squeezed.configuration import complete_configuration, load_schema
+from squeezed.environment import check_torch_builds
 from squeezed.errors import UserError
 
-# Jobs use the Python that runs Snakemake, also where its environment is not activated.
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+# What a run makes and DVC versions, with Snakemake's records of it.
+OUTPUT_FOLDERS = ("data", "models", "results", "reports/generated")
+RECORDS = Path(".snakemake/metadata")
 
-ROOT = Path(workflow.basedir)
+
+def check_records():
+    """Refuse outputs without Snakemake's records: it would take them as they are, for ever.
+
+    Raises:
+        UserError: if there are such outputs.
+    """
+    running = Path(
+        ".snakemake/incomplete"
+    )  # marks of jobs that were stopped: these run again
+    if any(path.is_file() for path in (*RECORDS.rglob("*"), *running.rglob("*"))):
+        return
+    for folder in OUTPUT_FOLDERS:
+        found = next((path for path in Path(folder).rglob("*") if path.is_file()), None)
+        if found is not None:
+            raise UserError(
+                f"{found} is there, but {RECORDS}, which says how the outputs were made, is not: "
+                "bring it back with `dvc checkout`, or delete "
+                f"{', '.join(OUTPUT_FOLDERS)} and run again"
+            )
+
 
 try:
+    check_torch_builds()
     config = complete_configuration(config, load_schema(ROOT / "config.schema.yaml"))
+    if workflow.is_main_process:
+        check_records()
 except UserError as error:
     sys.exit(f"error: {error}")
 
@@ -22,6 +57,11 @@ DATASET = "data/{dataset}.safetensors"
 MODEL = "models/{experiment}/seed{seed}/{variant}.safetensors"
 RESULT = "results/{experiment}/seed{seed}/{variant}/"
 LOG = "logs/{experiment}/seed{seed}/{variant}/"
+REPORT = "reports/generated/report.html"
+
+# For each analysis, by the name of its rule: a function of an experiment's section and a variant
+# that names the result files. The rules' own files fill it in; the report asks for all of them.
+ANALYSES = {}
 
 
 wildcard_constraints:
@@ -40,6 +80,45 @@ def experiment_of(wildcards):
 def dataset_of(wildcards):
     """The experiment's prepared data set."""
     return DATASET.format(dataset=experiment_of(wildcards)["dataset"])
+
+
+def variants_of(experiment):
+    """The variants of an experiment's section: the baseline, and the compressed ones asked for."""
+    return ["baseline"] + [v for v in experiment["variants"] if v != "baseline"]
+
+
+def runs():
+    """Each (experiment, seed, variant) that the configuration asks for."""
+    for name in config["run"]:
+        experiment = config["experiments"][name]
+        for seed in experiment["seeds"]:
+            for variant in variants_of(experiment):
+                yield name, seed, variant
+
+
+def all_models(wildcards=None):
+    """The model file of each run."""
+    return [
+        MODEL.format(experiment=name, seed=seed, variant=variant)
+        for name, seed, variant in runs()
+    ]
+
+
+def all_results(wildcards=None):
+    """The result files of every analysis of each run."""
+    return [
+        RESULT.format(experiment=name, seed=seed, variant=variant) + file
+        for name, seed, variant in runs()
+        for files in ANALYSES.values()
+        for file in files(config["experiments"][name], variant)
+    ]
+
+
+def targets(wildcards):
+    """What a run is to make: the report, which asks for everything else."""
+    if workflow.is_rule("compile_report"):
+        return REPORT
+    return [m for m in all_models() if "baseline" in m] + all_results()
 
 
 def settings(*sections):
@@ -66,3 +145,11 @@ def code(script):
 def threads_of(wildcards):
     """The experiment's threads for a job that computes with a network."""
     return experiment_of(wildcards)["threads"]
+
+
+def failure_message(snakemake_logs):
+    """One sentence that names the logs of the jobs that failed."""
+    said = "".join(Path(path).read_text() for path in snakemake_logs)
+    failed = re.findall(r"^ +log: (.+?) \(check log file", said, re.MULTILINE)
+    where = ", ".join(dict.fromkeys(failed or snakemake_logs))
+    return f"error: the run stopped; the reason is in {where} (run again to go on from there)"

@@ -5,6 +5,8 @@ rule prepare_dataset:
         "logs/data/{dataset}.log",
     benchmark:
         "logs/data/{dataset}.benchmark.tsv"
+    conda:
+        "../envs/squeezed.yaml"
     params:
         settings=lambda wildcards: json.dumps(
             config["datasets"][wildcards.dataset], sort_keys=True
@@ -13,6 +15,6 @@ rule prepare_dataset:
     message:
         "Prepare the data set {wildcards.dataset}"
     shell:
-        "python {workflow.basedir}/scripts/prepare_dataset.py"
+        "python scripts/prepare_dataset.py"
         " --name {wildcards.dataset} --settings {params.settings:q}"
         " --output {output.dataset} > {log} 2>&1"

@@ -9,6 +9,8 @@ rule train_baseline:
         "logs/{experiment}/seed{seed}/baseline/train_baseline.log",
     benchmark:
         "logs/{experiment}/seed{seed}/baseline/train_baseline.benchmark.tsv"
+    conda:
+        "../envs/squeezed.yaml"
     threads: threads_of
     params:
         settings=settings("architecture", "training", "device", "threads"),
@@ -16,6 +18,6 @@ rule train_baseline:
     message:
         "Train the baseline of {wildcards.experiment}, seed {wildcards.seed}"
     shell:
-        "python {workflow.basedir}/scripts/train_baseline.py"
+        "python scripts/train_baseline.py"
         " --dataset {input.dataset} --settings {params.settings:q} --seed {wildcards.seed}"
         " --model {output.model} --result {output.result} --history {output.history} > {log} 2>&1"

@@ -1,0 +1,84 @@
+# `make` lists the commands. Everything is installed into .venv; nothing else of the machine is touched.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+UV_VERSION := 0.13.9
+REPORT := reports/generated/report.html
+PYTEST := $(VENV)/bin/python -m pytest
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# A uv of the machine if there is one; otherwise one of our own, in the environment.
+UV := $(or $(shell command -v uv 2>/dev/null),$(VENV)/bin/uv)
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+
+.PHONY: help run test test-slow test-all lint format setup setup-dev lock clean
+
+help:  ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup  ## Set up, run the configured experiments and say where the report is
+	@snakemake --cores all
+	@echo "The report: $(REPORT)"
+
+test: setup-dev  ## Set up and run the tests that take minutes at most
+	@$(PYTEST) -m "not slow"
+
+test-slow: setup-dev  ## Run the tests that `make test` leaves out
+	@$(PYTEST) -m slow
+
+test-all: setup-dev  ## Run all tests
+	@$(PYTEST)
+
+lint: setup-dev  ## Check style, types and the workflow's rules
+	@ruff check .
+	@ruff format --check .
+	@snakefmt --check Snakefile rules
+	@mypy
+	@snakemake --lint
+
+format: setup-dev  ## Mend what the formatters can mend
+	@ruff check --fix .
+	@ruff format .
+	@snakefmt Snakefile rules
+
+setup: $(VENV)/.ready  ## Install what a run needs into .venv
+
+setup-dev: $(VENV)/.ready-dev  ## Install what tests and linters need, too
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "error: squeezed needs Python 3.11 or newer as $(PYTHON), found: $$($(PYTHON) --version 2>&1);" \
+	    "name another one, as in: make run PYTHON=python3.12" >&2; exit 1; }
+	@if [ "$(UV)" = "$(VENV)/bin/uv" ]; then \
+	  $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo "error: $(PYTHON) cannot make virtual environments; install its venv module (python3-venv on Debian) or uv" >&2; exit 1; }; \
+	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) || { rm -rf $(VENV); exit 1; }; \
+	else \
+	  uv venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV); \
+	fi
+
+# uv, not pip: pip may take torch and torchvision from different places, which then do not fit.
+$(VENV)/.ready: $(VENV)/bin/python requirements.txt pyproject.toml
+	@echo "Installing the pinned requirements into $(VENV) (once; several GB)"
+	@$(UV) pip install --quiet --requirement requirements.txt
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@python -c 'from squeezed.environment import check_torchvision; check_torchvision()'
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
+	@$(UV) pip install --quiet --requirement requirements-dev.txt
+	@touch $@
+
+lock: setup  ## Pin the newest versions that fit pyproject.toml in requirements*.txt
+	@$(UV) pip compile --quiet --universal --upgrade --no-header --no-annotate pyproject.toml --output-file requirements.txt
+	@for group in dev peers; do \
+	  $(UV) pip compile --quiet --universal --upgrade --no-header --no-annotate --group $$group \
+	    --constraint requirements.txt --output-file requirements-$$group.txt; \
+	done
+
+clean:  ## Remove the environment and caches; data, models and results stay
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis squeezed.egg-info
