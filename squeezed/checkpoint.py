@@ -16,6 +16,8 @@ from safetensors.torch import save_file
 from squeezed.errors import UserError
 from squeezed.files import atomic_path
 from squeezed.models import Classifier, build_network
+from squeezed.models.ablated import remove_last_convolutions
+from squeezed.models.quantized import add_quantized_structure
 
 HEADER_KEY = "squeezed_model"
 
@@ -40,7 +42,8 @@ class ModelCard:
     ablated_convolutions: int = 0
     """How many of the last convolutions were removed (Algorithm 2)."""
     quantization: dict[str, Any] | None = None
-    """How to read the uint8 tensors and activations (`squeezed.compression.quantization`)."""
+    """Which layers are quantized, and how (`squeezed.models.quantized.add_quantized_structure`);
+    the integers, scales and zero points are tensors of the file."""
 
 
 def save_model(path: str | Path, model: Classifier, card: ModelCard) -> None:
@@ -89,6 +92,10 @@ def load_model(path: str | Path) -> tuple[Classifier, ModelCard]:
         image_size=card.image_size,
         arguments=card.arguments,
     )
+    if card.ablated_convolutions:
+        remove_last_convolutions(network, card.ablated_convolutions, card.image_size)
+    if card.quantization:
+        add_quantized_structure(network, card.quantization)
     state = {}
     with safe_open(path, framework="pt") as file:
         for name in file.keys():  # noqa: SIM118 (safe_open is no mapping)
