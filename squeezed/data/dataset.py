@@ -40,6 +40,8 @@ class Dataset(Protocol):
     """A data set with its three splits. `squeezed.data.open_dataset` returns one."""
 
     name: str
+    digest: str
+    """SHA-256 of all images and labels: the same data set has the same, wherever it lies."""
     class_names: list[str]
     image_size: tuple[int, int]
     """Height and width of the images that the splits return."""

@@ -1,5 +1,6 @@
 """A small data set as one safetensors file of uint8 tensors."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -67,6 +68,7 @@ class TensorDataset:
                 f"{path} is not a data set file ({error}); delete it and run the workflow again"
             ) from error
         self.name: str = header["name"]
+        self.digest: str = header["digest"]
         self.class_names: list[str] = header["class_names"]
         self.mean: list[float] = header["mean"]
         self.std: list[float] = header["std"]
@@ -97,18 +99,27 @@ def write_tensor_dataset(
     pixels = splits["train"][0]
     # Channel by channel in float64: exact enough to be the same on every machine.
     channels = [pixels[:, c].astype(np.float64).ravel() / 255 for c in range(pixels.shape[1])]
-    header = {
-        "name": name,
-        "class_names": list(class_names),
-        "mean": [round(float(channel.mean()), 6) for channel in channels],
-        "std": [round(float(channel.std()), 6) for channel in channels],
-        "source": dict(source),
-    }
     tensors = {}
     for split in SPLITS:
         images, labels = splits[split]
         tensors[f"{split}_images"] = np.ascontiguousarray(images, dtype=np.uint8)
         tensors[f"{split}_labels"] = np.ascontiguousarray(labels, dtype=np.int64)
+    header = {
+        "name": name,
+        "digest": _digest(tensors),
+        "class_names": list(class_names),
+        "mean": [round(float(channel.mean()), 6) for channel in channels],
+        "std": [round(float(channel.std()), 6) for channel in channels],
+        "source": dict(source),
+    }
     with atomic_path(path) as temporary:
         # One metadata key: safetensors writes several in no fixed order.
         save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+
+
+def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.shape}\n".encode())
+        digest.update(tensor.data)
+    return digest.hexdigest()

@@ -1,0 +1,73 @@
+"""Train an experiment's baseline."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from squeezed.checkpoint import ModelCard, save_model
+from squeezed.cli import script_main, settings_json
+from squeezed.data import open_dataset
+from squeezed.files import sha256_of
+from squeezed.models import create_classifier
+from squeezed.provenance import Provenance
+from squeezed.results import write_result
+from squeezed.training import train
+
+
+@script_main
+def main() -> None:
+    """Parse the arguments, train and write the model and how the training went."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True, type=Path, help="the prepared data set")
+    parser.add_argument(
+        "--settings",
+        required=True,
+        type=settings_json,
+        help="the experiment's architecture, training, device and threads, as JSON",
+    )
+    parser.add_argument("--seed", required=True, type=int, help="of the weights and the batches")
+    parser.add_argument("--model", required=True, type=Path, help="the model to write")
+    parser.add_argument("--result", required=True, type=Path, help="the metrics to write (JSON)")
+    parser.add_argument("--history", required=True, type=Path, help="each epoch, to write (CSV)")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+
+    settings = arguments.settings
+    provenance = Provenance(
+        inputs={"dataset": arguments.dataset},
+        settings=settings,
+        seed=arguments.seed,
+        device=settings["device"],
+        threads=settings["threads"],
+    )
+    dataset = open_dataset(arguments.dataset)
+    architecture = settings["architecture"]
+    model = create_classifier(architecture, dataset, seed=arguments.seed)
+    result = train(
+        model,
+        dataset,
+        settings["training"],
+        seed=arguments.seed,
+        device=settings["device"],
+        threads=settings["threads"],
+        resume_path=arguments.model.with_name(f".{arguments.model.stem}.resume.safetensors"),
+    )
+    card = ModelCard(
+        architecture=architecture["name"],
+        arguments=architecture["arguments"],
+        image_size=dataset.image_size,
+        class_names=dataset.class_names,
+        mean=dataset.mean,
+        std=dataset.std,
+        variant="baseline",
+        seed=arguments.seed,
+        settings=settings,
+        parents={"dataset": sha256_of(arguments.dataset)},
+    )
+    save_model(arguments.model, model, card)
+    result.write_history(arguments.history)
+    write_result(arguments.result, result.metrics(), provenance=provenance.finish())
+
+
+if __name__ == "__main__":
+    main()

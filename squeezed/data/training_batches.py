@@ -1,0 +1,71 @@
+"""Batches to train on: in a new random order each epoch, augmented as tensors."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from squeezed.data.dataset import Split
+from squeezed.data.tensor_file import TensorSplit
+
+
+def training_batches(
+    split: Split, settings: Mapping[str, Any], seed: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield one epoch of (images, labels).
+
+    Args:
+        split: the images to train on.
+        settings: `batch_size`, `augmentation` and `workers` of a `training` section.
+        seed: of the order and the augmentation: another one for each epoch.
+        device: where the batches are wanted.
+
+    Yields:
+        images of shape (n, 3, H, W), float32 in [0, 1], channels-last, and labels of shape (n,).
+        The batches of an epoch hold all images once and differ by at most one image in size (batch
+        norm would suffer from a small last one).
+    """
+    if not isinstance(split, TensorSplit):
+        raise TypeError(f"cannot train on a {type(split).__name__}")
+    generator = torch.Generator().manual_seed(seed)
+    pixels, labels = torch.from_numpy(split.pixels), torch.from_numpy(split.labels)
+    order = torch.randperm(len(labels), generator=generator)
+    for chosen in order.tensor_split(batches_per_epoch(len(split), settings["batch_size"])):
+        # Augmented as uint8 on the CPU, from the CPU's generator: the same images on any device.
+        batch = augment(pixels[chosen], settings["augmentation"], generator).to(device)
+        yield (
+            batch.to(memory_format=torch.channels_last).float().div_(255),
+            labels[chosen].to(device),
+        )
+
+
+def batches_per_epoch(images: int, batch_size: int) -> int:
+    """Return how many batches of at most `batch_size` hold all images."""
+    return -(-images // batch_size)
+
+
+def augment(batch: Tensor, settings: Mapping[str, Any], generator: torch.Generator) -> Tensor:
+    """Shift each image at random and mirror half of them.
+
+    Args:
+        batch: shape (n, 3, H, W), uint8.
+        settings: `crop_padding`: the largest shift in pixels, edges filled by reflection;
+            `horizontal_flip`: whether to mirror left to right.
+        generator: of the random choices, on the CPU.
+
+    Returns:
+        Images of the same shape and type.
+    """
+    n, _, height, width = batch.shape
+    padding = settings["crop_padding"]
+    if padding:
+        padded = functional.pad(batch, (padding,) * 4, mode="reflect")
+        rows, columns = torch.randint(0, 2 * padding + 1, (2, n), generator=generator)
+        windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+        batch = windows[torch.arange(n), :, rows, columns]
+    if settings["horizontal_flip"]:
+        mirrored = torch.rand(n, generator=generator) < 0.5
+        batch = torch.where(mirrored.view(-1, 1, 1, 1), batch.flip(3), batch)
+    return batch

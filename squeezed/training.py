@@ -1,0 +1,408 @@
+"""Training: the baseline's, and the recovery of the pruned and ablated variants.
+
+Images stay in memory as uint8 where they fit, are augmented a batch at a time, and go through the
+network channels-last, in bfloat16 if the recipe says so and the processor has it. In `fp32` the
+same seed, machine and number of threads give the same bytes, on a CPU and on a GPU; so does a
+training that was killed and resumed.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from squeezed.code_digest import code_digest
+from squeezed.data.dataset import Dataset, Split
+from squeezed.data.training_batches import batches_per_epoch, training_batches
+from squeezed.device import resolve_device
+from squeezed.files import atomic_path
+from squeezed.models.classifier import Classifier
+from squeezed.precision import autocast, usable_precision
+from squeezed.progress import track
+from squeezed.resume import ResumeFile
+
+logger = logging.getLogger(__name__)
+
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch reached. Losses are mean cross-entropies in nats, accuracies in [0, 1]."""
+
+    epoch: int
+    """Counted from 1."""
+    train_loss: float
+    """Over the augmented images as they were trained on, label smoothing included."""
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    """At the epoch's last step."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What `train` did; the model that it was given holds the weights of the best epoch."""
+
+    history: list[EpochRecord]
+    best_epoch: int
+    """Counted from 1: highest validation accuracy, then lowest validation loss."""
+    device: str
+    """`cpu` or `cuda`."""
+    precision: str
+    """`fp32` or `bf16`, as it was used."""
+    resumed_from_epoch: int = 0
+    """The last epoch of an earlier, killed run that this one went on from; 0 if there was none."""
+
+    @property
+    def validation_accuracy(self) -> float:
+        """The best epoch's accuracy on the validation images, in [0, 1]."""
+        return self.history[self.best_epoch - 1].validation_accuracy
+
+    def metrics(self) -> dict[str, Any]:
+        """Return the exact fields of `training.json`."""
+        return {
+            "best_epoch": self.best_epoch,
+            "validation_accuracy": self.validation_accuracy,
+            "epochs": len(self.history),
+            "precision": self.precision,
+        }
+
+    def write_history(self, path: str | Path) -> None:
+        """Write one line for each epoch to a CSV file, whole or not at all."""
+        with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+            columns = [column.name for column in dataclasses.fields(EpochRecord)]
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(dataclasses.asdict(record) for record in self.history)
+
+
+def train(
+    model: Classifier,
+    dataset: Dataset,
+    settings: Mapping[str, Any],
+    *,
+    seed: int,
+    device: str = "cpu",
+    threads: int = 1,
+    masks: Mapping[str, Tensor] | None = None,
+    trainable: Iterable[str] | None = None,
+    resume_path: str | Path | None = None,
+) -> TrainingResult:
+    """Train `model` in place by SGD; it ends with its best epoch's weights, in evaluation mode.
+
+    The best epoch is chosen on the validation images. What is frozen does not move by a bit:
+    parameters that are not trained get no weight decay, and batch norms without a trained
+    parameter stay in evaluation mode, so that their running statistics stay too.
+
+    Args:
+        model: as it is to start from (weights drawn, pruned or transplanted already).
+        dataset: its `train` split is trained on, its `validation` split chosen by.
+        settings: a `training` section of the configuration, complete: `epochs`, `batch_size`,
+            `learning_rate` (the highest), `schedule` (`one_cycle`, `cosine`, `constant`),
+            `warmup_share`, `momentum`, `weight_decay`, `label_smoothing`, `precision`,
+            `augmentation` (`horizontal_flip`, `crop_padding`) and `workers`.
+        seed: of the batches, the augmentation and dropout.
+        device: `cpu`, `cuda` or `auto`; the model returns to the CPU at the end.
+        threads: of torch on the CPU.
+        masks: for pruning: boolean tensors by parameter name as in
+            `model.network.named_parameters()`; where a mask is False the weight is zero from the
+            start and after each step.
+        trainable: for ablation: the parameters to train, by name or by prefix (`classifier`,
+            `features.0`) as in `model.network`; default: all.
+        resume_path: a file that holds the state after each finished epoch. If one is there from a
+            killed run *with the same start, data, settings, masks, code and machine*, the
+            training goes on from it; any other is ignored. It is deleted at the end.
+
+    Raises:
+        ValueError: if a mask or a trainable name fits no parameter.
+        UserError: if `device` is `cuda` and there is none.
+    """
+    chosen_device = resolve_device(device)
+    torch.set_num_threads(threads)
+    run = _Run(model, dataset, settings, seed, chosen_device, masks or {}, trainable)
+    resume = ResumeFile(resume_path, run.fingerprint(threads)) if resume_path else None
+    resumed_from = run.restore(resume) if resume else 0
+    if resumed_from:
+        logger.info("resumed after epoch %d", resumed_from)
+    epochs = range(resumed_from + 1, settings["epochs"] + 1)
+    for epoch in epochs:
+        run.epoch(epoch)
+        if resume and epoch < settings["epochs"]:
+            run.save(resume)
+    model.network.load_state_dict(run.best_state)
+    for parameter, required in run.required_gradients:
+        parameter.requires_grad_(required)
+    model.to("cpu").to(memory_format=torch.contiguous_format).eval()
+    if resume:
+        resume.delete()
+    return TrainingResult(
+        run.history, run.best_epoch, chosen_device.type, run.precision, resumed_from
+    )
+
+
+def evaluate_split(
+    model: nn.Module, split: Split, device: torch.device, precision: str = "fp32"
+) -> tuple[float, float]:
+    """Return (mean cross-entropy, accuracy) of `model`, already on `device`, on a split."""
+    model.eval()
+    loss_sum, correct = 0.0, 0
+    with torch.inference_mode():
+        for images, labels in split.batches(EVALUATION_BATCH):
+            batch = torch.from_numpy(images).to(device, memory_format=torch.channels_last)
+            targets = torch.from_numpy(labels).to(device)
+            with autocast(device, precision):
+                logits = model(batch)
+            loss_sum += float(functional.cross_entropy(logits.float(), targets, reduction="sum"))
+            correct += int((logits.argmax(dim=1) == targets).sum())
+    return loss_sum / len(split), correct / len(split)
+
+
+class _Run:
+    """One training's moving parts: model, optimiser, schedule, history and best epoch."""
+
+    def __init__(
+        self,
+        model: Classifier,
+        dataset: Dataset,
+        settings: Mapping[str, Any],
+        seed: int,
+        device: torch.device,
+        masks: Mapping[str, Tensor],
+        trainable: Iterable[str] | None,
+    ) -> None:
+        self.model = model.to(device).to(memory_format=torch.channels_last)
+        self.dataset = dataset
+        self.settings = settings
+        self.seed = seed
+        self.device = device
+        self.precision = usable_precision(settings["precision"], device)
+        parameters = dict(model.network.named_parameters())
+        chosen = _chosen_names(parameters, trainable)
+        self.required_gradients = [(p, p.requires_grad) for p in parameters.values()]
+        for name, parameter in parameters.items():
+            parameter.requires_grad_(name in chosen)
+        self.masked = _masked_parameters(parameters, masks)
+        self.apply_masks()
+        self.optimizer = _optimizer([parameters[name] for name in chosen], settings)
+        self.steps_per_epoch = batches_per_epoch(len(dataset.train), settings["batch_size"])
+        self.share_of_peak = schedule(
+            settings["schedule"],
+            settings["epochs"] * self.steps_per_epoch,
+            settings["warmup_share"],
+        )
+        self.trainable = sorted(chosen)
+        self.history: list[EpochRecord] = []
+        self.best_epoch = 0
+        self.best_state: dict[str, Tensor] = {}
+
+    def apply_masks(self) -> None:
+        """Set masked weights to zero."""
+        with torch.no_grad():
+            for parameter, dropped in self.masked:
+                parameter.masked_fill_(dropped, 0.0)
+
+    def epoch(self, epoch: int) -> None:
+        """Train for one epoch and note what it reached."""
+        # All that is random in an epoch follows from this seed, so that a training goes on after
+        # any finished epoch as if it had never stopped. (Dropout draws from the global generator.)
+        epoch_seed = _derived_seed(self.seed, epoch)
+        torch.manual_seed(epoch_seed)
+        _set_training_mode(self.model)
+        smoothing = self.settings["label_smoothing"]
+        # Sums stay on the device: reading one would wait for it at each step.
+        loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        learning_rate = 0.0
+        batches = training_batches(self.dataset.train, self.settings, epoch_seed, self.device)
+        described = track(batches, f"epoch {epoch}/{self.settings['epochs']}", self.steps_per_epoch)
+        for step, (images, labels) in enumerate(described, (epoch - 1) * self.steps_per_epoch):
+            learning_rate = self.settings["learning_rate"] * self.share_of_peak(step)
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate
+            with autocast(self.device, self.precision):
+                logits = self.model(images)
+            logits = logits.float()
+            loss = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            self.apply_masks()
+            loss_sum += loss.detach() * len(labels)
+            correct += (logits.argmax(dim=1) == labels).sum()
+        validation_loss, validation_accuracy = evaluate_split(
+            self.model, self.dataset.validation, self.device, self.precision
+        )
+        images_seen = len(self.dataset.train)
+        record = EpochRecord(
+            epoch=epoch,
+            train_loss=float(loss_sum) / images_seen,
+            train_accuracy=int(correct) / images_seen,
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
+            learning_rate=learning_rate,
+        )
+        self.history.append(record)
+        if not self.best_epoch or _rank(record) > _rank(self.history[self.best_epoch - 1]):
+            self.best_epoch = epoch
+            self.best_state = {
+                name: tensor.detach().cpu().clone()
+                for name, tensor in self.model.network.state_dict().items()
+            }
+        logger.info(
+            "epoch %d: training accuracy %.4f, validation accuracy %.4f (loss %.4f)",
+            epoch,
+            record.train_accuracy,
+            validation_accuracy,
+            validation_loss,
+        )
+
+    def fingerprint(self, threads: int) -> str:
+        """Return a digest of all that the end of this training is a function of."""
+        digest = hashlib.sha256()
+        facts = {
+            "settings": dict(self.settings),
+            "data": self.dataset.digest,
+            "seed": self.seed,
+            "device": self.device.type,
+            "precision": self.precision,
+            "threads": threads,
+            "trainable": self.trainable,
+            "torch": torch.__version__,
+            "code": code_digest(Path(__file__), Path(__file__).parent.parent),
+        }
+        digest.update(json.dumps(facts, sort_keys=True).encode())
+        for name, tensor in self.model.network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        for _, dropped in self.masked:
+            digest.update(dropped.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def save(self, resume: ResumeFile) -> None:
+        """Write all that the next epoch starts from."""
+        tensors = {f"model.{k}": v for k, v in self.model.network.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best_state.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors[f"momentum.{index}"] = state["momentum_buffer"]
+        history = [dataclasses.asdict(record) for record in self.history]
+        resume.save(tensors, {"history": history, "best_epoch": self.best_epoch})
+
+    def restore(self, resume: ResumeFile) -> int:
+        """Take up a saved state; return its last finished epoch, 0 if there is none."""
+        found = resume.load()
+        if found is None:
+            return 0
+        tensors, state = found
+        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "momentum": {}}
+        for name, tensor in tensors.items():
+            group, _, rest = name.partition(".")
+            groups[group][rest] = tensor
+        self.model.network.load_state_dict(groups["model"])
+        self.best_state = groups["best"]
+        optimizer = self.optimizer.state_dict()
+        optimizer["state"] = {
+            int(index): {"momentum_buffer": tensor} for index, tensor in groups["momentum"].items()
+        }
+        self.optimizer.load_state_dict(optimizer)
+        self.history = [EpochRecord(**record) for record in state["history"]]
+        self.best_epoch = state["best_epoch"]
+        return len(self.history)
+
+
+def schedule(name: str, steps: int, warmup_share: float) -> Callable[[int], float]:
+    """Return the learning rate of each step (from 0) as a share of the highest.
+
+    Args:
+        name: `one_cycle`: linear rise over the warm-up, then linear fall to zero (Smith & Topin
+            2019, without the second phase); `cosine`: the same rise, then half a cosine;
+            `constant`: the same rise, then the highest.
+        steps: of the whole training.
+        warmup_share: of the steps, in [0, 1).
+    """
+    warmup = warmup_share * steps
+    falls: dict[str, Callable[[float], float]] = {
+        "one_cycle": lambda progress: 1 - progress,
+        "cosine": lambda progress: 0.5 * (1 + math.cos(math.pi * progress)),
+        "constant": lambda progress: 1.0,
+    }
+    fall = falls[name]
+
+    def share(step: int) -> float:
+        middle = step + 0.5  # of the step: never zero, at either end
+        return middle / warmup if middle < warmup else fall((middle - warmup) / (steps - warmup))
+
+    return share
+
+
+def _optimizer(parameters: Sequence[nn.Parameter], settings: Mapping[str, Any]) -> torch.optim.SGD:
+    """Return SGD with Nesterov momentum; biases and batch norms get no weight decay."""
+    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
+    others = [parameter for parameter in parameters if parameter.ndim <= 1]
+    return torch.optim.SGD(
+        [
+            {"params": decayed, "weight_decay": settings["weight_decay"]},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=settings["learning_rate"],
+        momentum=settings["momentum"],
+        nesterov=settings["momentum"] > 0,
+    )
+
+
+def _chosen_names(
+    parameters: Mapping[str, nn.Parameter], trainable: Iterable[str] | None
+) -> list[str]:
+    if trainable is None:
+        return list(parameters)
+    chosen = set()
+    for wanted in trainable:
+        fitting = {name for name in parameters if name == wanted or name.startswith(f"{wanted}.")}
+        if not fitting:
+            raise ValueError(f"no parameter is named {wanted!r} or is inside of it")
+        chosen |= fitting
+    return [name for name in parameters if name in chosen]
+
+
+def _masked_parameters(
+    parameters: Mapping[str, nn.Parameter], masks: Mapping[str, Tensor]
+) -> list[tuple[nn.Parameter, Tensor]]:
+    """Return each masked parameter and where it is zero."""
+    masked = []
+    for name, kept in masks.items():
+        if name not in parameters or parameters[name].shape != kept.shape:
+            raise ValueError(f"the mask {name!r} fits no parameter")
+        parameter = parameters[name]
+        masked.append((parameter, ~kept.bool().to(parameter.device)))
+    return masked
+
+
+def _set_training_mode(model: nn.Module) -> None:
+    """Switch to training, but for batch norms that are frozen."""
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not any(
+            parameter.requires_grad for parameter in module.parameters()
+        ):
+            module.eval()
+
+
+def _rank(record: EpochRecord) -> tuple[float, float]:
+    return record.validation_accuracy, -record.validation_loss
+
+
+def _derived_seed(seed: int, epoch: int) -> int:
+    """Return a seed for one epoch, unlike those of other epochs and seeds."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
