@@ -1,12 +1,16 @@
 """A digest of a script's code and of every module of this project that it imports.
 
-Comments and formatting do not count: the digest is of the syntax trees.
+Comments, docstrings and formatting do not count, and the digest is the same under every version
+of Python: it is of the syntax trees. An import is followed wherever it stands (in a function,
+too), but only where it is written as one: what `importlib` imports by a computed name is not seen.
 """
 
 import ast
+import functools
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 
 def code_digest(script: Path, root: Path, pinned: Iterable[Path] = ()) -> str:
@@ -17,11 +21,18 @@ def code_digest(script: Path, root: Path, pinned: Iterable[Path] = ()) -> str:
         root: the folder that the project's packages are in; imports found there are followed,
             transitively, and the packages on the way (`__init__.py`) with them.
         pinned: further files whose bytes count, such as the pinned requirements.
+
+    Returns:
+        16 hexadecimal digits.
+
+    Raises:
+        SyntaxError: if a file is no Python.
     """
+    root = root.resolve()
     digest = hashlib.sha256()
     for source in sorted(imported_files(script, root)):
-        tree = ast.parse(source.read_text(), filename=str(source))
-        digest.update(f"{source.relative_to(root)}\n{ast.dump(tree)}\n".encode())
+        digest.update(f"{source.relative_to(root).as_posix()}\n".encode())
+        digest.update(_meaning(source.read_text(encoding="utf-8")))
     for path in sorted(pinned):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
@@ -29,22 +40,75 @@ def code_digest(script: Path, root: Path, pinned: Iterable[Path] = ()) -> str:
 
 def imported_files(script: Path, root: Path) -> set[Path]:
     """Return `script` and the files under `root` that it imports, transitively."""
-    root = root.resolve()
+    root, script = root.resolve(), script.resolve()
     found: set[Path] = set()
-    pending = [script.resolve()]
+    pending = [script]
     while pending:
         source = pending.pop()
         if source in found:
             continue
         found.add(source)
-        for module in _imported_modules(source, root):
-            pending += _module_files(module, root)
+        package = source.relative_to(root).parent.parts
+        for module in _imported_modules(source.read_text(encoding="utf-8"), package):
+            # Python looks in the script's own folder first.
+            pending += [*_module_files(module, script.parent), *_module_files(module, root)]
     return found
 
 
-def _imported_modules(source: Path, root: Path) -> Iterator[str]:
-    package = source.relative_to(root).parent.parts
-    for node in ast.walk(ast.parse(source.read_text(), filename=str(source))):
+@functools.lru_cache(maxsize=1024)
+def _meaning(text: str) -> bytes:
+    """Digest a module's syntax tree (cached: most modules serve many scripts)."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            _drop_docstring(node)
+    return hashlib.sha256(_canonical(tree).encode()).digest()
+
+
+def _drop_docstring(
+    node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef,
+) -> None:
+    first = node.body[0] if node.body else None
+    if (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    ):
+        del node.body[0]
+
+
+def _canonical(node: Any) -> str:
+    """Write a syntax tree out, without what is absent.
+
+    `ast.dump` would do, but what it writes for absent fields differs between versions of Python.
+    """
+    if isinstance(node, ast.AST):
+        if isinstance(node, ast.JoinedStr):
+            node.values = [part for part in node.values if not _is_empty_text(part)]
+        fields = (
+            f"{name}={_canonical(value)}"
+            for name, value in ast.iter_fields(node)
+            if not (value is None or value == [])
+        )
+        return f"{type(node).__name__}({','.join(fields)})"
+    if isinstance(node, list):
+        return f"[{','.join(_canonical(item) for item in node)}]"
+    return repr(node)
+
+
+def _is_empty_text(node: ast.AST) -> bool:
+    """Tell whether a part of an f-string is "", which Python 3.12.1 adds and others do not."""
+    return isinstance(node, ast.Constant) and node.value == ""
+
+
+@functools.lru_cache(maxsize=1024)
+def _imported_modules(text: str, package: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the absolute names of what a module in `package` imports, or may import."""
+    return tuple(_find_imports(ast.parse(text), package))
+
+
+def _find_imports(tree: ast.Module, package: tuple[str, ...]) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name
@@ -57,6 +121,7 @@ def _imported_modules(source: Path, root: Path) -> Iterator[str]:
 
 
 def _module_files(module: str, root: Path) -> Iterator[Path]:
+    """Yield the files under `root` that importing `module` runs."""
     folder = root
     for part in module.split("."):
         as_file = folder / f"{part}.py"
