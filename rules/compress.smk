@@ -1,0 +1,100 @@
+# Each compressed variant from its parent.
+PARENTS = {
+    "quantized": "baseline",
+    "linear_quantized": "baseline",
+    "pruned_quantized": "pruned",
+}
+
+
+def parent_of(wildcards):
+    """The model that a quantized variant is made from."""
+    return MODEL.format(
+        experiment=wildcards.experiment,
+        seed=wildcards.seed,
+        variant=PARENTS[wildcards.variant],
+    )
+
+
+rule prune:
+    input:
+        parent="models/{experiment}/seed{seed}/baseline.safetensors",
+        dataset=dataset_of,
+    output:
+        model="models/{experiment}/seed{seed}/pruned.safetensors",
+        result="results/{experiment}/seed{seed}/pruned/training.json",
+        history="results/{experiment}/seed{seed}/pruned/training_history.csv",
+        search="results/{experiment}/seed{seed}/pruned/pruning_search.csv",
+    log:
+        "logs/{experiment}/seed{seed}/pruned/prune.log",
+    benchmark:
+        "logs/{experiment}/seed{seed}/pruned/prune.benchmark.tsv"
+    conda:
+        "../envs/squeezed.yaml"
+    threads: threads_of
+    params:
+        settings=settings("pruning", "device", "threads"),
+        code=code("prune"),
+    message:
+        "Prune the baseline of {wildcards.experiment}, seed {wildcards.seed}, and recover"
+    shell:
+        "python scripts/prune.py --parent {input.parent} --dataset {input.dataset}"
+        " --settings {params.settings:q} --seed {wildcards.seed}"
+        " --model {output.model} --result {output.result} --history {output.history}"
+        " --search {output.search} > {log} 2>&1"
+
+
+rule ablate:
+    input:
+        parent="models/{experiment}/seed{seed}/baseline.safetensors",
+        dataset=dataset_of,
+    output:
+        model="models/{experiment}/seed{seed}/ablated.safetensors",
+        result="results/{experiment}/seed{seed}/ablated/training.json",
+        history="results/{experiment}/seed{seed}/ablated/training_history.csv",
+    log:
+        "logs/{experiment}/seed{seed}/ablated/ablate.log",
+    benchmark:
+        "logs/{experiment}/seed{seed}/ablated/ablate.benchmark.tsv"
+    conda:
+        "../envs/squeezed.yaml"
+    threads: threads_of
+    params:
+        settings=settings("ablation", "device", "threads"),
+        code=code("ablate"),
+    message:
+        "Ablate the baseline of {wildcards.experiment}, seed {wildcards.seed}, and recover"
+    shell:
+        "python scripts/ablate.py --parent {input.parent} --dataset {input.dataset}"
+        " --settings {params.settings:q} --seed {wildcards.seed}"
+        " --model {output.model} --result {output.result} --history {output.history}"
+        " > {log} 2>&1"
+
+
+rule quantize:
+    input:
+        parent=parent_of,
+        dataset=dataset_of,
+    output:
+        model=MODEL,
+    log:
+        LOG + "quantize.log",
+    benchmark:
+        LOG + "quantize.benchmark.tsv"
+    wildcard_constraints:
+        variant="|".join(PARENTS),
+    conda:
+        "../envs/squeezed.yaml"
+    threads: threads_of
+    params:
+        settings=settings("quantization", "threads"),
+        code=code("quantize"),
+        scheme=lambda wildcards: (
+            "dynamic" if wildcards.variant == "linear_quantized" else "static"
+        ),
+    message:
+        "Make the {wildcards.variant} variant of {wildcards.experiment}, seed {wildcards.seed}"
+    shell:
+        "python scripts/quantize.py --parent {input.parent} --dataset {input.dataset}"
+        " --scheme {params.scheme} --variant {wildcards.variant}"
+        " --settings {params.settings:q} --seed {wildcards.seed} --model {output.model}"
+        " > {log} 2>&1"
