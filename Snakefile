@@ -8,7 +8,6 @@ configfile: "config.yaml"
 
 
 include: "rules/common.smk"
-include: "rules/resources.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 

@@ -1,0 +1,105 @@
+# Where a network's features put the images, and where in a picture it looks.
+ANALYSES["embed"] = lambda experiment, variant: ["embedding.json"]
+ANALYSES["map_tsne"] = lambda experiment, variant: ["tsne.json", "tsne.csv"]
+ANALYSES["map_cam"] = lambda experiment, variant: ["cam.json", "cam.safetensors"]
+
+
+def of_baseline(file):
+    """A function of the wildcards: the baseline's file of this name, nothing for itself."""
+
+    def path(wildcards):
+        if wildcards.variant == "baseline":
+            return []
+        return RESULT.format(**{**wildcards, "variant": "baseline"}) + file
+
+    return path
+
+
+rule embed:
+    input:
+        model=MODEL,
+        dataset=dataset_of,
+        baseline=of_baseline("embedding.safetensors"),
+        baseline_images=of_baseline("embedding_images.csv"),
+    output:
+        features=RESULT + "embedding.safetensors",
+        images=RESULT + "embedding_images.csv",
+        result=RESULT + "embedding.json",
+    log:
+        LOG + "embed.log",
+    benchmark:
+        LOG + "embed.benchmark.tsv"
+    conda:
+        "../envs/squeezed.yaml"
+    threads: threads_of
+    params:
+        settings=settings("embedding", "device", "threads"),
+        code=code("embed"),
+    message:
+        "Embed test images with the {wildcards.variant} network of {wildcards.experiment},"
+        " seed {wildcards.seed}"
+    shell:
+        "python scripts/embed.py --model {input.model} --dataset {input.dataset}"
+        " --settings {params.settings:q} --seed {wildcards.seed}"
+        " --baseline {input.baseline} --baseline-images {input.baseline_images}"
+        " --features {output.features} --images {output.images} --result {output.result}"
+        " > {log} 2>&1"
+
+
+rule map_tsne:
+    input:
+        features=RESULT + "embedding.safetensors",
+        baseline=of_baseline("tsne.csv"),
+    output:
+        map=RESULT + "tsne.csv",
+        result=RESULT + "tsne.json",
+    log:
+        LOG + "map_tsne.log",
+    benchmark:
+        LOG + "map_tsne.benchmark.tsv"
+    conda:
+        "../envs/squeezed.yaml"
+    threads: threads_of
+    params:
+        settings=settings("tsne", "threads"),
+        code=code("map_tsne"),
+    message:
+        "Map the features of the {wildcards.variant} network of {wildcards.experiment},"
+        " seed {wildcards.seed}"
+    shell:
+        "python scripts/map_tsne.py --features {input.features}"
+        " --settings {params.settings:q} --seed {wildcards.seed}"
+        " --baseline {input.baseline} --map {output.map} --result {output.result}"
+        " > {log} 2>&1"
+
+
+rule map_cam:
+    input:
+        model=MODEL,
+        dataset=dataset_of,
+        masks=lambda wildcards: experiment_of(wildcards)["cam"]["masks"] or [],
+        baseline=of_baseline("cam.safetensors"),
+        baseline_images=of_baseline("cam_images.csv"),
+    output:
+        maps=RESULT + "cam.safetensors",
+        images=RESULT + "cam_images.csv",
+        result=RESULT + "cam.json",
+    log:
+        LOG + "map_cam.log",
+    benchmark:
+        LOG + "map_cam.benchmark.tsv"
+    conda:
+        "../envs/squeezed.yaml"
+    threads: threads_of
+    params:
+        settings=settings("cam", "device", "threads"),
+        code=code("map_cam"),
+    message:
+        "Map where the {wildcards.variant} network of {wildcards.experiment} looks,"
+        " seed {wildcards.seed}"
+    shell:
+        "python scripts/map_cam.py --model {input.model} --dataset {input.dataset}"
+        " --settings {params.settings:q} --seed {wildcards.seed}"
+        " --baseline {input.baseline} --baseline-images {input.baseline_images}"
+        " --maps {output.maps} --images {output.images} --result {output.result}"
+        " > {log} 2>&1"

@@ -1,0 +1,199 @@
+"""Maps of a variant and all their scores: one image at a time, beside controls."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from squeezed.explain.attribution import Attributor
+from squeezed.explain.controls import CONTROLS, control_maps
+from squeezed.explain.faithfulness import (
+    perturbation_curves,
+    rank_correlation,
+    share_on_object,
+)
+from squeezed.explain.image_scores import mean_fields
+from squeezed.explain.randomisation import cascade
+from squeezed.models.classifier import Classifier
+from squeezed.progress import track
+
+BATCH = 64
+
+Maps = NDArray[np.float32]
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The images to explain, and what a network says they are."""
+
+    images: Tensor
+    """Shape (n, 3, H, W), in [0, 1]."""
+    targets: Tensor
+    """The class to explain of each image, shape (n,)."""
+
+
+def attribution_maps(
+    model: Classifier, pictures: Pictures, method: str, layer: str | None = None
+) -> Maps:
+    """Return a method's maps, shape (n, H, W), each divided by its highest value (0 stays 0).
+
+    Args:
+        model: in evaluation mode, on the pictures' device.
+        pictures: what to explain.
+        method: one of `squeezed.explain.attribution.METHODS`.
+        layer: the module that Grad-CAM weighs, None for the last convolution.
+    """
+    attributor = Attributor(model, method, pictures.images[:1], layer)
+    batches = zip(pictures.images.split(BATCH), pictures.targets.split(BATCH), strict=True)
+    maps = torch.cat([attributor.maps(images, targets) for images, targets in batches])
+    highest = maps.amax(dim=(1, 2), keepdim=True)
+    scaled = torch.where(highest > 0, maps / highest, torch.zeros_like(maps))
+    return scaled.cpu().numpy()
+
+
+def map_scores(
+    model: Classifier,
+    pictures: Pictures,
+    maps: dict[str, Maps],
+    masks: NDArray[np.bool_] | None,
+    *,
+    mean_colour: list[float],
+    steps: int,
+    seed: int,
+) -> dict[str, Scores]:
+    """Score the methods' maps and the controls' on each image.
+
+    Args:
+        model: in evaluation mode.
+        pictures: what the maps explain.
+        maps: by method, each of shape (n, H, W).
+        masks: where the object is, shape (n, H, W), or None.
+        mean_colour: what deleted pixels become, one value for each channel.
+        steps: of the deletion and insertion curves.
+        seed: of the random map and of the order of equal pixels.
+
+    Returns:
+        by name (`{method or control}_{score}`), each of shape (n,).
+    """
+    device = pictures.images.device
+    sources = {name: torch.from_numpy(values).to(device) for name, values in maps.items()}
+    for name in CONTROLS:
+        sources[name] = control_maps(name, pictures.images, seed=seed)
+    scores: dict[str, Scores] = {}
+    for name, source in track(sources.items(), "maps scored"):
+        curves = perturbation_curves(
+            model,
+            pictures.images,
+            source,
+            pictures.targets,
+            mean_colour=mean_colour,
+            steps=steps,
+            seed=seed,
+        )
+        scores[f"{name}_deletion_auc"] = _numpy(curves.deletion_auc())
+        scores[f"{name}_insertion_auc"] = _numpy(curves.insertion_auc())
+        if masks is not None:
+            on_device = torch.from_numpy(masks).to(device)
+            scores[f"{name}_share_on_object"] = _numpy(share_on_object(source, on_device))
+    return scores
+
+
+def agreement(
+    maps: dict[str, Maps], baseline: dict[str, Maps], pictures: Pictures, *, seed: int
+) -> dict[str, Scores]:
+    """Correlate maps, and the controls, with the baseline's maps of the same images, by rank.
+
+    Args:
+        maps: by method, each of shape (n, H, W).
+        baseline: the baseline's, likewise.
+        pictures: what the maps explain.
+        seed: of the random control.
+
+    Returns:
+        `{method}_rank_correlation` and `{method}_rank_correlation_{control}`, each of shape (n,).
+    """
+    scores = {}
+    for method, values in maps.items():
+        scores[f"{method}_rank_correlation"] = rank_correlation(values, baseline[method])
+        for name in CONTROLS:
+            control = control_maps(name, pictures.images, seed=seed).cpu().numpy()
+            correlation = rank_correlation(control, baseline[method])
+            scores[f"{method}_rank_correlation_{name}"] = correlation
+    return scores
+
+
+def randomisation_test(
+    model: Classifier,
+    pictures: Pictures,
+    maps: dict[str, Maps],
+    *,
+    layer: str | None,
+    seed: int,
+) -> dict[str, list[tuple[str, Scores]]]:
+    """Correlate maps with those of the network re-initialised from its last layer on.
+
+    Args:
+        model: in evaluation mode.
+        pictures: what the maps explain; the randomised networks are asked about the same classes.
+        maps: by method, each of shape (n, H, W).
+        layer: the module that Grad-CAM weighs, None for the last convolution.
+        seed: of the re-initialisation.
+
+    Returns:
+        for each method, from the last layer to the first: the layer that was re-initialised after
+        those before it, and the rank correlations, shape (n,).
+    """
+    test: dict[str, list[tuple[str, Scores]]] = {method: [] for method in maps}
+    steps = cascade(model, pictures.images[:1], seed=seed)
+    for name, randomised in track(steps, "layers re-initialised"):
+        for method, values in maps.items():
+            others = attribution_maps(randomised, pictures, method, layer)
+            test[method].append((name, rank_correlation(values, others)))
+    return test
+
+
+def randomisation_fields(
+    test: dict[str, list[tuple[str, Scores]]], maps: dict[str, Maps], *, seed: int
+) -> dict[str, Any]:
+    """Return what `randomisation_test` found, named for a result.
+
+    For each method: `{method}_randomised_rank_correlation` with every layer re-initialised, the
+    same with the last layer alone (`_last_layer`), each layer's mean (`_layers`), and
+    `{method}_unrelated_rank_correlation`, that of maps of two different images, which share
+    nothing but what all maps have in common.
+
+    Args:
+        test: what `randomisation_test` returns.
+        maps: by method, each of shape (n, H, W).
+        seed: of the intervals.
+    """
+    fields: dict[str, Any] = {}
+    for method, layers in test.items():
+        name = f"{method}_randomised_rank_correlation"
+        fields |= mean_fields(name, layers[-1][1], seed=seed)
+        fields |= mean_fields(f"{name}_last_layer", layers[0][1], seed=seed)
+        fields[f"{name}_layers"] = [
+            mean_fields(name, correlations, seed=seed)[name] for _, correlations in layers
+        ]
+        unrelated = rank_correlation(maps[method], np.roll(maps[method], 1, axis=0))
+        fields |= mean_fields(f"{method}_unrelated_rank_correlation", unrelated, seed=seed)
+    return fields
+
+
+def choose_shown(labels: Sequence[int] | NDArray[np.integer], count: int) -> NDArray[np.int64]:
+    """Choose positions of images to draw: the first of each class in turn, `count` at most."""
+    labels = np.asarray(labels)
+    turn = np.empty(len(labels), dtype=np.int64)  # how many of its class come before an image
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        turn[members] = np.arange(len(members))
+    return np.sort(np.lexsort((labels, turn))[:count])
+
+
+def _numpy(tensor: Tensor) -> Scores:
+    return tensor.double().cpu().numpy()

@@ -1,0 +1,56 @@
+"""Which test images the analyses look at: the same ones for every variant."""
+
+import logging
+
+import numpy as np
+from numpy.typing import NDArray
+
+from squeezed.data.dataset import Dataset, choose_indices
+from squeezed.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def choose_images(
+    dataset: Dataset, count: int, seed: int, classes: list[str] | None = None
+) -> NDArray[np.int64]:
+    """Choose test images at random, of some classes only if asked to.
+
+    Args:
+        dataset: the prepared data set.
+        count: how many; all there are if there are not more.
+        seed: the same gives the same images.
+        classes: names (for ImageNet also wnids) of the classes to choose from; those that the
+            data set has not are left out. None or empty: all classes.
+
+    Returns:
+        indices into the test split, sorted.
+
+    Raises:
+        UserError: if the data set has fewer than two of the classes.
+    """
+    labels = np.asarray(dataset.test.labels)
+    if not classes:
+        return choose_indices(len(labels), count, seed)
+    identifiers = getattr(dataset, "class_ids", None) or dataset.class_names
+    wanted = [
+        label
+        for label, names in enumerate(zip(identifiers, dataset.class_names, strict=True))
+        if set(names) & set(classes)
+    ]
+    known = {*identifiers, *dataset.class_names}
+    missing = [name for name in classes if name not in known]
+    if len(wanted) < 2:
+        raise UserError(
+            f"embedding.classes has {len(wanted)} of the classes of data set {dataset.name!r}, and "
+            f"at least two are needed; choose from {_some(identifiers)}, or leave it empty for all"
+        )
+    if missing:
+        logger.warning("the data set has no class %s: left out", ", ".join(missing))
+    candidates = np.flatnonzero(np.isin(labels, wanted))
+    return candidates[choose_indices(len(candidates), count, seed)]
+
+
+def _some(names: list[str], shown: int = 20) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
