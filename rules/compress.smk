@@ -30,14 +30,19 @@ rule prune:
         "logs/{experiment}/seed{seed}/pruned/prune.benchmark.tsv"
     conda:
         "../envs/squeezed.yaml"
-    threads: threads_of
+    threads: training_threads("pruning.recovery")
+    resources:
+        mem_mb=memory_mb(1500, "pruning.recovery"),
+        runtime=minutes(20),
+        gpu=training_gpus("pruning.recovery"),
     params:
         settings=settings("pruning", "device", "threads"),
         code=code("prune"),
     message:
         "Prune the baseline of {wildcards.experiment}, seed {wildcards.seed}, and recover"
     shell:
-        "python scripts/prune.py --parent {input.parent} --dataset {input.dataset}"
+        "SQUEEZED_GPUS={resources.gpu} python scripts/prune.py"
+        " --parent {input.parent} --dataset {input.dataset}"
         " --settings {params.settings:q} --seed {wildcards.seed}"
         " --model {output.model} --result {output.result} --history {output.history}"
         " --search {output.search} > {log} 2>&1"
@@ -57,14 +62,19 @@ rule ablate:
         "logs/{experiment}/seed{seed}/ablated/ablate.benchmark.tsv"
     conda:
         "../envs/squeezed.yaml"
-    threads: threads_of
+    threads: training_threads("ablation.recovery")
+    resources:
+        mem_mb=memory_mb(1500, "ablation.recovery"),
+        runtime=minutes(20),
+        gpu=training_gpus("ablation.recovery"),
     params:
         settings=settings("ablation", "device", "threads"),
         code=code("ablate"),
     message:
         "Ablate the baseline of {wildcards.experiment}, seed {wildcards.seed}, and recover"
     shell:
-        "python scripts/ablate.py --parent {input.parent} --dataset {input.dataset}"
+        "SQUEEZED_GPUS={resources.gpu} python scripts/ablate.py"
+        " --parent {input.parent} --dataset {input.dataset}"
         " --settings {params.settings:q} --seed {wildcards.seed}"
         " --model {output.model} --result {output.result} --history {output.history}"
         " > {log} 2>&1"
@@ -85,6 +95,9 @@ rule quantize:
     conda:
         "../envs/squeezed.yaml"
     threads: threads_of
+    resources:
+        mem_mb=memory_mb(1500),
+        runtime=minutes(10),
     params:
         settings=settings("quantization", "threads"),
         code=code("quantize"),

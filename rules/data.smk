@@ -7,6 +7,9 @@ rule prepare_dataset:
         "logs/data/{dataset}.benchmark.tsv"
     conda:
         "../envs/squeezed.yaml"
+    resources:
+        mem_mb=memory_mb(1500),
+        runtime=minutes(30),
     params:
         settings=lambda wildcards: json.dumps(
             config["datasets"][wildcards.dataset], sort_keys=True

@@ -11,13 +11,17 @@ rule train_baseline:
         "logs/{experiment}/seed{seed}/baseline/train_baseline.benchmark.tsv"
     conda:
         "../envs/squeezed.yaml"
-    threads: threads_of
+    threads: training_threads("training")
+    resources:
+        mem_mb=memory_mb(1500, "training"),
+        runtime=minutes(20),
+        gpu=training_gpus("training"),
     params:
         settings=settings("architecture", "training", "device", "threads"),
         code=code("train_baseline"),
     message:
         "Train the baseline of {wildcards.experiment}, seed {wildcards.seed}"
     shell:
-        "python scripts/train_baseline.py"
+        "SQUEEZED_GPUS={resources.gpu} python scripts/train_baseline.py"
         " --dataset {input.dataset} --settings {params.settings:q} --seed {wildcards.seed}"
         " --model {output.model} --result {output.result} --history {output.history} > {log} 2>&1"

@@ -7,6 +7,7 @@ from pathlib import Path
 from squeezed.checkpoint import ModelCard, save_model
 from squeezed.cli import script_main, settings_json
 from squeezed.data import open_dataset
+from squeezed.device import device_name, resolve_device
 from squeezed.files import sha256_of
 from squeezed.models import create_classifier
 from squeezed.provenance import Provenance
@@ -37,7 +38,7 @@ def main() -> None:
         inputs={"dataset": arguments.dataset},
         settings=settings,
         seed=arguments.seed,
-        device=settings["device"],
+        device=device_name(resolve_device(settings["device"])),
         threads=settings["threads"],
     )
     dataset = open_dataset(arguments.dataset)
