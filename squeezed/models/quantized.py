@@ -33,12 +33,19 @@ QMAX = 255
 SCHEMES = ("static", "dynamic")
 
 
+def _fake_quantize(values: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
+    """Round `values` to 256 steps; `scale` and `zero_point` are scalars, or one for each row."""
+    if scale.dim():
+        return torch.fake_quantize_per_channel_affine(values, scale, zero_point, 0, 0, QMAX)
+    return torch.fake_quantize_per_tensor_affine(values, scale, zero_point, 0, QMAX)
+
+
 class _RoundingWithoutGradient(torch.autograd.Function):
     """Fake quantization with rounding's true derivative, zero."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, values: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
-        return torch.fake_quantize_per_tensor_affine(values, scale, zero_point, 0, QMAX)
+        return _fake_quantize(values, scale, zero_point)
 
     @staticmethod
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
@@ -71,7 +78,7 @@ class QuantizedLayer(nn.Module):
 
     def _rounded(self, values: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
         if self.straight_through:
-            return torch.fake_quantize_per_tensor_affine(values, scale, zero_point, 0, QMAX)
+            return _fake_quantize(values, scale, zero_point)
         return _RoundingWithoutGradient.apply(values, scale, zero_point)
 
 
@@ -150,6 +157,9 @@ class QuantizedLinear(StaticQuantizedLayer, nn.Linear):  # type: ignore[misc]
 class DynamicQuantizedLinear(QuantizedLayer, nn.Linear):
     """A fully connected layer with uint8 weights; its input is quantized batch by batch."""
 
+    range_of_each_image: bool = False
+    """Give each image a range of its own, as if it were alone in its batch."""
+
     def __init__(self, original: nn.Linear) -> None:
         """Take the shape of `original`; the integers are zero until they are set or loaded."""
         nn.Linear.__init__(self, original.in_features, original.out_features, device="meta")
@@ -163,8 +173,9 @@ class DynamicQuantizedLinear(QuantizedLayer, nn.Linear):
         One range for the whole batch: the same image can get slightly different logits beside
         other images. That is how PyTorch's and ONNX Runtime's dynamic quantization work.
         """
-        low = values.detach().amin().clamp(max=0)
-        high = values.detach().amax().clamp(min=0)
+        dims = (-1,) if self.range_of_each_image else ()
+        low = values.detach().amin(dims).clamp(max=0)
+        high = values.detach().amax(dims).clamp(min=0)
         scale = (high - low) / QMAX
         scale = torch.where(scale == 0, torch.ones_like(scale), scale)
         zero_point = torch.round(-low / scale).clamp(0, QMAX).to(torch.int32)

@@ -1,0 +1,50 @@
+"""The margin between classes: what the attack lowers, and when an image counts as fooled."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Margin:
+    """By how much the attacker still loses, for one class for each row.
+
+    Untargeted, the class is the true one, and the margin is its output minus the largest other.
+    Targeted, the class is the target, and the margin is the largest other output minus its own.
+    Carlini & Wagner (2017), equation (4) of the paper with its τ read as their κ.
+    """
+
+    classes: Tensor
+    """Shape (n,): the true classes, or the targets."""
+    targeted: bool = False
+    confidence: float = 0.0
+    """κ: by how much the wrong class must lead, in units of the outputs."""
+    softmax: bool = False
+    """Take the margin between probabilities, as the paper prints, instead of logits."""
+
+    def values(self, logits: Tensor) -> Tensor:
+        """Return the margin of each row, shape (n,)."""
+        outputs = logits.softmax(dim=1) if self.softmax else logits
+        own = outputs.gather(1, self.classes[:, None])[:, 0]
+        others = outputs.scatter(1, self.classes[:, None], -torch.inf).max(dim=1).values
+        return others - own if self.targeted else own - others
+
+    def fooled(self, logits: Tensor) -> Tensor:
+        """Return which rows are adversarial, shape (n,), as the label that a user would see says.
+
+        On a tie the predicted class (the first of the largest) decides, also for 8-bit outputs,
+        where ties are common.
+        """
+        predicted = logits.argmax(dim=1)
+        hit = predicted == self.classes if self.targeted else predicted != self.classes
+        return hit & (self.values(logits) <= -self.confidence)
+
+    def loss(self, logits: Tensor) -> Tensor:
+        """Return f = max(margin + κ, 0) of each row, shape (n,).
+
+        Where the margin is zero by a tie and the row is not fooled the gradient does not vanish:
+        clamping would leave an attack on 8-bit outputs standing on the boundary.
+        """
+        margin = self.values(logits) + self.confidence
+        return torch.where(self.fooled(logits.detach()), torch.zeros_like(margin), margin)

@@ -1,0 +1,151 @@
+"""A model made ready to be attacked: always the same batch shape, only the input's gradient."""
+
+import contextlib
+import copy
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from squeezed.compression.folding import fold_batch_norm
+from squeezed.errors import UserError
+from squeezed.models import Classifier
+from squeezed.models.quantized import DynamicQuantizedLinear, gradient_of_rounding
+
+Precision = Literal["float32", "bfloat16"]
+LARGE_IMAGE = 3 * 64 * 64
+
+
+def rows_for(device: torch.device, image_elements: int) -> int:
+    """Return how many images are evaluated together.
+
+    It depends on the device and the size of an image alone. Kernels choose their order of
+    summation by the shape of a batch; with one shape for all batches an image's result is the
+    same bits whichever images are attacked beside it, and however many.
+    """
+    if device.type == "cuda":
+        return max(32, min(1024, 2**22 // image_elements))
+    return 32 if image_elements <= LARGE_IMAGE else 8
+
+
+class Victim:
+    """Evaluates a classifier in batches of one fixed shape, padded where there are fewer images.
+
+    The model is copied, so the caller's stays as it is. The copy's batch norm is folded, its
+    parameters take no gradient and it is laid out channels-last: all that only saves time.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        device: torch.device | str = "cpu",
+        precision: Precision = "float32",
+        straight_through: bool = True,
+        rows: int | None = None,
+    ) -> None:
+        """Prepare `model`.
+
+        Args:
+            model: maps images (n, C, H, W) in [0, 1] to logits (n, classes).
+            device: where to compute.
+            precision: of the network's arithmetic in `step`; `logits` is float32 always.
+            straight_through: take the gradient of rounding in 8-bit layers as 1, so that a
+                gradient reaches the image. False: its true value, 0, so that none does, as in
+                PyTorch's own dynamically quantized layers.
+            rows: the fixed batch size; default: by `rows_for`. Results are comparable bit for bit
+                only between equal `rows`.
+        """
+        self.device = torch.device(device)
+        self.precision = precision
+        self._rows = rows
+        self.straight_through = straight_through
+        self.model = _folded(model).eval().requires_grad_(False)
+        for module in self.model.modules():
+            if isinstance(module, DynamicQuantizedLinear):
+                module.range_of_each_image = True  # else an image's neighbours change its result
+        self.model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def rows(self, image_shape: torch.Size) -> int:
+        """Return the fixed batch size for images of shape (C, H, W)."""
+        return self._rows or rows_for(self.device, image_shape.numel())
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the float32 logits of any number of images, on the CPU, shape (n, classes).
+
+        Raises:
+            UserError: if a logit is NaN or infinite.
+        """
+        rows = self.rows(images.shape[1:])
+        batches = [
+            self._evaluate(images[start : start + rows], rows)
+            for start in range(0, len(images), rows)
+        ]
+        if not batches:  # the number of classes is known from an evaluation only
+            return self._evaluate(images.new_zeros(1, *images.shape[1:]), rows)[:0]
+        return torch.cat(batches)
+
+    def step(
+        self, images: Tensor, objective: Callable[[Tensor], Tensor] | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Evaluate one batch of exactly `rows` images, and the gradient of an objective.
+
+        Args:
+            images: shape (rows, C, H, W), float32, on the victim's device.
+            objective: maps logits (rows, classes) to one value for each row; None if no gradient
+                is needed.
+
+        Returns:
+            The logits (rows, classes), float32, and the gradient of the sum of the objective with
+            respect to the images. The gradient is None where none was asked for, and where none
+            reaches the images: the model cut it.
+
+        Raises:
+            UserError: if a logit is NaN or infinite.
+        """
+        if objective is None:
+            with torch.no_grad():
+                return _finite(self._forward(images)), None
+        images = images.detach().requires_grad_(True)
+        logits = _finite(self._forward(images))
+        if not logits.requires_grad:
+            return logits, None
+        (gradient,) = torch.autograd.grad(objective(logits).sum(), images, allow_unused=True)
+        return logits.detach(), gradient
+
+    def _forward(self, images: Tensor) -> Tensor:
+        if not self.straight_through:
+            with gradient_of_rounding(self.model):
+                return self.model(images)
+        if self.precision == "float32":
+            return self.model(images)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            return self.model(images).float()
+
+    @torch.no_grad()
+    def _evaluate(self, images: Tensor, rows: int) -> Tensor:
+        missing = rows - len(images)
+        padded = torch.cat([images, images[-1:].expand(missing, -1, -1, -1)]) if missing else images
+        padded = padded.to(device=self.device, memory_format=torch.channels_last)
+        return _finite(self.model(padded))[: len(images)].float().cpu()
+
+
+def _folded(model: nn.Module) -> nn.Module:
+    """Return a copy of `model`, its batch norm folded where its graph can be followed."""
+    model = copy.deepcopy(model)
+    if isinstance(model, Classifier) and any(
+        isinstance(module, nn.BatchNorm2d) for module in model.network.modules()
+    ):
+        with contextlib.suppress(UserError):
+            model.network, _ = fold_batch_norm(model.network)
+    return model
+
+
+def _finite(logits: Tensor) -> Tensor:
+    if not torch.isfinite(logits).all():
+        raise UserError(
+            "the model returns NaN or infinite logits for images in [0, 1], so it cannot be "
+            "attacked; check its weights (a training that diverged, a range that overflowed)"
+        )
+    return logits
