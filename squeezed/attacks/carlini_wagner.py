@@ -151,7 +151,7 @@ class _Search:
 
     def __init__(self, victim: Victim, protocol: Protocol, rows: Rows, judge: Judge | None) -> None:
         self.victim, self.protocol, self.rows = victim, protocol, rows
-        self.judge = judge or (None if victim.precision == "float32" else victim.logits)
+        self.judge = judge or (None if victim.precision == "fp32" else victim.logits)
 
     def run(self, images: list[int]) -> None:
         """Attack the images with these numbers."""

@@ -3,7 +3,6 @@
 import contextlib
 import copy
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,6 @@ from squeezed.errors import UserError
 from squeezed.models import Classifier
 from squeezed.models.quantized import DynamicQuantizedLinear, gradient_of_rounding
 
-Precision = Literal["float32", "bfloat16"]
 LARGE_IMAGE = 3 * 64 * 64
 
 
@@ -41,7 +39,7 @@ class Victim:
         model: nn.Module,
         *,
         device: torch.device | str = "cpu",
-        precision: Precision = "float32",
+        precision: str = "fp32",
         straight_through: bool = True,
         rows: int | None = None,
     ) -> None:
@@ -50,7 +48,8 @@ class Victim:
         Args:
             model: maps images (n, C, H, W) in [0, 1] to logits (n, classes).
             device: where to compute.
-            precision: of the network's arithmetic in `step`; `logits` is float32 always.
+            precision: of the network's arithmetic in `step`, `fp32` or `bf16`; `logits` is always
+                float32.
             straight_through: take the gradient of rounding in 8-bit layers as 1, so that a
                 gradient reaches the image. False: its true value, 0, so that none does, as in
                 PyTorch's own dynamically quantized layers.
@@ -118,7 +117,7 @@ class Victim:
         if not self.straight_through:
             with gradient_of_rounding(self.model):
                 return self.model(images)
-        if self.precision == "float32":
+        if self.precision == "fp32":
             return self.model(images)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             return self.model(images).float()
