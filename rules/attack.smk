@@ -34,10 +34,10 @@ rule attack:
         LOG + "attack_{attack}.log",
     benchmark:
         LOG + "attack_{attack}.benchmark.tsv"
-    conda:
-        "../envs/squeezed.yaml"
     wildcard_constraints:
         attack="(?!timing$|variations$)[a-z0-9_]+",
+    conda:
+        "../envs/squeezed.yaml"
     threads: threads_of
     params:
         settings=attack_of,
