@@ -1,0 +1,61 @@
+"""Compile the report from whatever results there are: HTML, Markdown, tables, figures, metrics."""
+
+import argparse
+from pathlib import Path
+
+from squeezed.cli import script_main, settings_json
+from squeezed.reporting.collection import collect, parse_expectations
+from squeezed.reporting.document import compose
+from squeezed.reporting.files import write_report
+
+HERE = Path(__file__).resolve().parent.parent
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        help="folder of {experiment}/seed{seed}/{variant}/{analysis}.json (default: results)",
+    )
+    parser.add_argument(
+        "--expected",
+        help="JSON: for each experiment its seeds, and for each variant its analyses; what is "
+        "missing is said in the report (default: whatever is under --results)",
+    )
+    parser.add_argument(
+        "--settings",
+        type=settings_json,
+        default={},
+        help="JSON: the experiments' sections of the configuration, by name",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("data"),
+        help="folder of the prepared data sets, for the pictures (default: data)",
+    )
+    parser.add_argument("--templates", type=Path, default=HERE / "reports" / "templates")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder for report.html and all beside it"
+    )
+    return parser.parse_args()
+
+
+@script_main
+def main() -> None:
+    """Collect, compute, render, write."""
+    arguments = parse_arguments()
+    expected = parse_expectations(arguments.expected) if arguments.expected else None
+    experiments = collect(arguments.results, expected, arguments.settings)
+    document = compose(experiments, arguments.settings)
+    write_report(document, arguments.templates, arguments.output)
+    for sentence in document.missing:
+        print(f"missing: {sentence}")
+    print(f"wrote {arguments.output / 'report.html'}")
+
+
+if __name__ == "__main__":
+    main()

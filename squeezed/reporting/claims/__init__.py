@@ -1,0 +1,1 @@
+"""The paper's conclusions, each with the rule that judges it."""

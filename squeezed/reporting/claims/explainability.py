@@ -1,0 +1,210 @@
+"""Claims about t-SNE maps and class activation maps (the paper's Figures 2 and 5)."""
+
+from dataclasses import dataclass
+
+from squeezed.reporting.claims.claim import SCORE_MARGIN, SHARE_MARGIN, Claim
+from squeezed.reporting.claims.verdict import (
+    Finding,
+    Judgement,
+    exceeds,
+    judge,
+    what_it_takes,
+)
+from squeezed.reporting.collection import Experiment
+from squeezed.reporting.estimates import Estimate, difference, metric
+from squeezed.reporting.measures import negated
+from squeezed.reporting.vocabulary import variant_name
+from squeezed.reporting.wording import Format, plain, points, with_interval
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score that can be compared between variants."""
+
+    analysis: str
+    metric: str
+    name: str
+    form: Format
+    margin: float
+    more_is_better: bool = True
+
+
+CLUSTER_SCORES = (
+    Score("tsne", "map_knn_accuracy", "neighbours in the map", points, SHARE_MARGIN),
+    Score("embedding", "knn_accuracy", "neighbours in the features", points, SHARE_MARGIN),
+    Score("embedding", "silhouette", "silhouette", plain, SCORE_MARGIN),
+)
+METHOD = "guided_backprop"
+MAP_SCORES = (
+    Score("cam", f"{METHOD}_insertion_auc", "insertion", plain, SCORE_MARGIN),
+    Score("cam", f"{METHOD}_deletion_auc", "deletion", plain, SCORE_MARGIN, False),
+    Score("cam", f"{METHOD}_share_on_object", "share on the object", plain, SCORE_MARGIN),
+)
+CONTROLS = {
+    "random": "a random map",
+    "centre": "a spot in the centre of every image",
+    "edge": "an edge detector that knows no network",
+}
+
+
+def advantage(
+    experiment: Experiment, variant: str, score: Score, reference: str = "baseline"
+) -> Estimate | None:
+    """Return how much better a variant scores than the reference (more is better)."""
+    found = difference(experiment, variant, score.analysis, score.metric, reference)
+    return found if score.more_is_better else negated(found)
+
+
+def judge_none_worse(experiment: Experiment) -> Judgement:
+    """Judge: no variant's clusters are worse than the baseline's, by any of three scores."""
+    findings, ours = [], []
+    for variant in experiment.compressed:
+        name = variant_name(variant)
+        for score in CLUSTER_SCORES:
+            gain = advantage(experiment, variant, score)
+            findings.append(
+                Finding(
+                    variant,
+                    exceeds(gain, -score.margin),
+                    f"{name}: no score for {score.name}."
+                    if gain is None
+                    else f"{name} differs by {with_interval(gain, score.form)} ({score.name}).",
+                    what_it_takes(gain, -score.margin, f"the result {score.analysis} of {name}"),
+                )
+            )
+            if gain is not None and score is CLUSTER_SCORES[0]:
+                ours.append(f"{name} {with_interval(gain, score.form)}")
+    return judge(findings, f"neighbours in the map: {', '.join(ours)}" if ours else "")
+
+
+def judge_quantized_best(experiment: Experiment) -> Judgement:
+    """Judge: the quantized model's clusters are the most distinct, by a clear difference."""
+    findings, ours = [], []
+    rivals = [v for v in experiment.variants if v not in ("quantized", "linear_quantized")]
+    for score in CLUSTER_SCORES:
+        gains = {v: advantage(experiment, "quantized", score, v) for v in rivals}
+        known = {v: gain for v, gain in gains.items() if gain is not None}
+        if not known:
+            findings.append(
+                Finding(
+                    score.metric,
+                    None,
+                    f"No scores for {score.name}.",
+                    f"the result {score.analysis} of Quantized",
+                )
+            )
+            continue
+        rival = min(known, key=lambda v: known[v].value)
+        gain = known[rival]
+        words = f"{with_interval(gain, score.form)} ({score.name}, against {variant_name(rival)})"
+        ours.append(f"{score.name} {with_interval(gain, score.form)}")
+        findings.append(
+            Finding(
+                score.metric,
+                exceeds(gain, score.margin),
+                f"Against its closest rival the quantized model scores {words}.",
+                what_it_takes(gain, score.margin, f"the result {score.analysis}"),
+            )
+        )
+    return judge(findings, ", ".join(ours))
+
+
+def judge_localisation(experiment: Experiment) -> Judgement:
+    """Judge: maps are as good in every variant, and better in the quantized one."""
+    findings, ours = [], []
+    for variant in experiment.compressed:
+        gains = [(score, advantage(experiment, variant, score)) for score in MAP_SCORES]
+        known = [(score, gain) for score, gain in gains if gain is not None]
+        findings.append(_preserved(variant, known))
+        if variant == "quantized":
+            findings.append(_enhanced(known))
+        if known:
+            score, gain = known[-1]
+            ours.append(f"{variant_name(variant)} {with_interval(gain, score.form)}")
+    words = f"{_last_score(experiment)}: {', '.join(ours)}" if ours else ""
+    return judge(findings, words, _map_doubts(experiment))
+
+
+def _last_score(experiment: Experiment) -> str:
+    known = [s.name for s in MAP_SCORES if experiment.any_value(s.analysis, s.metric) is not None]
+    return known[-1] if known else ""
+
+
+def _preserved(variant: str, known: list[tuple[Score, Estimate]]) -> Finding:
+    name = variant_name(variant)
+    if not known:
+        return Finding(variant, None, f"{name}: no map.", f"the result cam of {name}")
+    states = {score: exceeds(gain, -score.margin) for score, gain in known}
+    words = ", ".join(f"{score.name} {with_interval(g, score.form)}" for score, g in known)
+    holds = False if False in states.values() else None if None in states.values() else True
+    needs = next(
+        (what_it_takes(gain, -score.margin, "") for score, gain in known if states[score] is None),
+        "",
+    )
+    return Finding(variant, holds, f"{name} against the baseline: {words}.", needs)
+
+
+def _enhanced(known: list[tuple[Score, Estimate]]) -> Finding:
+    if not known:
+        return Finding("enhanced", None, "Quantized: no map.", "the result cam of Quantized")
+    states = [exceeds(gain, score.margin) for score, gain in known]
+    best, gain = max(known, key=lambda pair: pair[1].value)
+    holds = True if True in states else None if None in states else False
+    return Finding(
+        "enhanced",
+        holds,
+        f"Quantized is {'' if holds else 'not clearly '}better by at most "
+        f"{with_interval(gain, best.form)} ({best.name}).",
+        what_it_takes(gain, best.margin, ""),
+    )
+
+
+def _map_doubts(experiment: Experiment) -> list[str]:
+    doubts = []
+    for control, words in CONTROLS.items():
+        for score in MAP_SCORES[::2]:
+            ours = metric(experiment, "baseline", "cam", score.metric)
+            theirs = metric(experiment, "baseline", "cam", score.metric.replace(METHOD, control))
+            if ours is None or theirs is None:
+                continue
+            if theirs.value >= ours.value:
+                doubts.append(
+                    f"By {score.name}, {words} does as well as the baseline's own maps "
+                    f"({plain(theirs.value)} against {plain(ours.value)})."
+                )
+    if experiment.any_value("cam", f"{METHOD}_randomisation_passed") is False:
+        doubts.append(
+            "Guided backpropagation draws nearly the same maps for re-initialised layers, so "
+            "that they show the image rather than what the network has learned."
+        )
+    return doubts
+
+
+CLAIMS = [
+    Claim(
+        "clusters_not_worse",
+        "No compressed variant's classes cluster worse than the baseline's.",
+        "IV-C3a, Figure 2",
+        lambda dataset: "ImageNet, by eye, no figure",
+        "Neighbours in the map and in the features within one point of the baseline's or better, "
+        f"silhouette within {SCORE_MARGIN}.",
+        judge_none_worse,
+    ),
+    Claim(
+        "quantized_clusters_best",
+        "The quantized model shows the most distinct clusters.",
+        "IV-C3a, Figure 2",
+        lambda dataset: "ImageNet, by eye, no figure",
+        f"It scores higher than its closest rival by over one point (silhouette: {SCORE_MARGIN}).",
+        judge_quantized_best,
+    ),
+    Claim(
+        "localisation",
+        "Localisation is preserved, and even enhanced by quantization.",
+        "IV-C3b, V, Figure 5",
+        lambda dataset: "SVHN, by eye, no figure",
+        f"Scores of the maps within {SCORE_MARGIN} of the baseline's or better; quantized better "
+        "by more than that; maps must beat their controls and depend on the trained weights.",
+        judge_localisation,
+    ),
+]

@@ -1,0 +1,260 @@
+"""Claims about the Carlini–Wagner attack (the paper's Table II)."""
+
+from squeezed.reporting import paper
+from squeezed.reporting.claims.claim import (
+    DISTANCE_MARGIN,
+    SHARE_MARGIN,
+    TIME_MARGIN,
+    Claim,
+)
+from squeezed.reporting.claims.verdict import (
+    Finding,
+    Judgement,
+    exceeds,
+    judge,
+    stays_within,
+    what_it_takes,
+)
+from squeezed.reporting.collection import Experiment
+from squeezed.reporting.measures import (
+    PAPER_ATTACK,
+    STRONG_ATTACK,
+    accuracy_after_difference,
+    attack_drop,
+    attack_speedup,
+    extra_attack_drop,
+    negated,
+    ratio_to_baseline,
+    unreliable_reason,
+)
+from squeezed.reporting.vocabulary import variant_name
+from squeezed.reporting.wording import percent, points, times, with_interval
+
+PAPER_BASELINE_DROP = (
+    paper.TABLE_TWO["cifar10"]["baseline"].accuracy_before
+    - paper.TABLE_TWO["cifar10"]["baseline"].accuracy_after
+)
+QUANTIZED = ("quantized", "pruned_quantized")
+
+
+def judge_baseline_falls(experiment: Experiment) -> Judgement:
+    """Judge: the attack as stated takes at least half of the paper's 33.8 points."""
+    drop = attack_drop(experiment, "baseline")
+    threshold = PAPER_BASELINE_DROP / 2
+    sentence = (
+        "The baseline was not attacked."
+        if drop is None
+        else f"The attack as stated changes the baseline's accuracy by "
+        f"{with_interval(negated(drop), points)}."
+    )
+    finding = Finding(
+        "baseline",
+        exceeds(drop, threshold),
+        sentence,
+        what_it_takes(drop, threshold, f"the result {PAPER_ATTACK} of Baseline"),
+    )
+    return judge([finding], "" if drop is None else with_interval(negated(drop), points))
+
+
+def judge_not_worse(experiment: Experiment) -> Judgement:
+    """Judge: no compressed variant keeps less accuracy under attack than the baseline."""
+    findings, ours = [], []
+    for variant in experiment.compressed:
+        gain = accuracy_after_difference(experiment, variant)
+        name = variant_name(variant)
+        if gain is not None:
+            ours.append(f"{name} {with_interval(gain, points)}")
+        findings.append(
+            Finding(
+                variant,
+                exceeds(gain, -SHARE_MARGIN),
+                f"{name}: not attacked."
+                if gain is None
+                else f"After the attack {name} differs from the baseline by "
+                f"{with_interval(gain, points)}.",
+                what_it_takes(gain, -SHARE_MARGIN, f"the result {PAPER_ATTACK} of {name}"),
+            )
+        )
+    doubts = [*_harmless(experiment), *_gate(experiment, experiment.compressed)]
+    doubts += _closer(experiment, experiment.compressed)
+    return judge(findings, ", ".join(ours), doubts)
+
+
+def judge_quantization_stops(experiment: Experiment) -> Judgement:
+    """Judge: the attack takes nothing from the quantized variants, and not for a trivial reason."""
+    findings, ours, doubts = [], [], _harmless(experiment)
+    for variant in QUANTIZED:
+        if variant not in experiment.variants:
+            continue
+        drop = attack_drop(experiment, variant)
+        name = variant_name(variant)
+        if drop is not None:
+            ours.append(f"{name} {with_interval(negated(drop), points)}")
+        findings.append(
+            Finding(
+                variant,
+                stays_within(drop, SHARE_MARGIN),
+                f"{name}: not attacked."
+                if drop is None
+                else f"The attack as stated changes {name} by "
+                f"{with_interval(negated(drop), points)}.",
+                what_it_takes(drop, SHARE_MARGIN, f"the result {PAPER_ATTACK} of {name}"),
+            )
+        )
+        strong = attack_drop(experiment, variant, STRONG_ATTACK)
+        if strong is not None and exceeds(strong, SHARE_MARGIN):
+            doubts.append(
+                f"The strong attack takes {with_interval(strong, percent)} of all images from "
+                f"{name}."
+            )
+    doubts += _gate(experiment, list(QUANTIZED))
+    return judge(findings, ", ".join(ours), doubts)
+
+
+def judge_pruning(experiment: Experiment) -> Judgement:
+    """Judge: the attack takes less from the pruned model, and runs faster on it."""
+    extra = negated(extra_attack_drop(experiment, "pruned"))
+    quicker = attack_speedup(experiment, "pruned")
+    findings = [
+        Finding(
+            "drop",
+            exceeds(extra, SHARE_MARGIN),
+            "The pruned model was not attacked."
+            if extra is None
+            else f"The attack takes {with_interval(extra, points)} less from Pruned than from "
+            "the baseline.",
+            what_it_takes(extra, SHARE_MARGIN, f"the result {PAPER_ATTACK} of Pruned"),
+        ),
+        Finding(
+            "time",
+            exceeds(quicker, TIME_MARGIN),
+            "The attack on the pruned model was not timed."
+            if quicker is None
+            else f"It runs {with_interval(quicker, times)} as fast on Pruned.",
+            what_it_takes(quicker, TIME_MARGIN, "the result attack_timing of Pruned"),
+        ),
+    ]
+    ours = []
+    if extra is not None:
+        ours.append(f"drop smaller by {with_interval(extra, points)}")
+    if quicker is not None:
+        ours.append(f"attack {with_interval(quicker, times)} as fast")
+    doubts = [*_gate(experiment, ["pruned"]), *_closer(experiment, ["pruned"])]
+    return judge(findings, ", ".join(ours), doubts)
+
+
+def judge_quantized_faster(experiment: Experiment) -> Judgement:
+    """Judge: the attack runs several times faster on the quantized models."""
+    findings, ours = [], []
+    for variant in QUANTIZED:
+        if variant not in experiment.variants:
+            continue
+        printed = paper.ATTACK_SPEEDUP[variant]
+        ratio = attack_speedup(experiment, variant)
+        name = variant_name(variant)
+        if ratio is not None:
+            ours.append(f"{name} {with_interval(ratio, times)}")
+        findings.append(
+            Finding(
+                variant,
+                exceeds(ratio, printed / 2),
+                f"The attack on {name} was not timed."
+                if ratio is None
+                else f"It runs {with_interval(ratio, times)} as fast on {name} as on the "
+                f"baseline (paper {printed}×).",
+                what_it_takes(ratio, printed / 2, f"the result attack_timing of {name}"),
+            )
+        )
+    return judge(findings, ", ".join(ours))
+
+
+def _harmless(experiment: Experiment) -> list[str]:
+    """Return the doubt that an attack which hurts nobody proves nothing."""
+    drop = attack_drop(experiment, "baseline")
+    if drop is not None and stays_within(drop, SHARE_MARGIN):
+        return [
+            "With the paper's settings the attack does not hurt the uncompressed baseline either "
+            f"({with_interval(negated(drop), points)}), so that it says nothing about defence."
+        ]
+    return []
+
+
+def _gate(experiment: Experiment, variants: list[str]) -> list[str]:
+    doubts = []
+    for variant in variants:
+        reason = unreliable_reason(experiment, variant)
+        if reason is not None:
+            doubts.append(f"{variant_name(variant)} is marked unreliable: {reason}")
+    return doubts
+
+
+def _closer(experiment: Experiment, variants: list[str]) -> list[str]:
+    """Return the doubt that a variant is fooled by clearly smaller changes under strong attack."""
+    doubts = []
+    for variant in variants:
+        ratio = ratio_to_baseline(experiment, variant, STRONG_ATTACK, "l2_median")
+        if ratio is not None and stays_within(ratio, 1 - DISTANCE_MARGIN):
+            doubts.append(
+                f"Under the strong attack {variant_name(variant)} is fooled by changes "
+                f"{with_interval(ratio, times)} as large as the baseline."
+            )
+    return doubts
+
+
+def _paper_after(dataset: str | None) -> str:
+    rows = paper.TABLE_TWO["cifar10"]
+    base = rows["baseline"].accuracy_after
+    parts = [
+        f"{variant_name(v)} {points(row.accuracy_after - base)}"
+        for v, row in rows.items()
+        if v != "baseline"
+    ]
+    return f"CIFAR-10, after the attack: {', '.join(parts)}"
+
+
+CLAIMS = [
+    Claim(
+        "attack_hurts",
+        "The Carlini–Wagner attack (40 steps, learning rate 0.5e-4) takes 33.8 points of "
+        "accuracy from the baseline.",
+        "IV-D1, Table II",
+        lambda dataset: "CIFAR-10: 81.1 → 47.3 %, −33.8 points",
+        "At the paper's settings the baseline loses at least half as much.",
+        judge_baseline_falls,
+    ),
+    Claim(
+        "not_worse_defended",
+        "No compressed variant is worse defended than the baseline.",
+        "IV-D1, Table II",
+        _paper_after,
+        "After the attack no variant keeps over one point less accuracy than the baseline, "
+        "paired image by image; the gate and the strong attack must not object.",
+        judge_not_worse,
+    ),
+    Claim(
+        "quantization_stops_attack",
+        "Quantization stops the attack.",
+        "IV-D1, Table II",
+        lambda dataset: "CIFAR-10: Quantized 81.9 → 81.9 %, Pruned + quantized 75.7 → 75.7 %",
+        "The attack takes at most one point; and the gate, the strong attack and the effect on "
+        "the baseline must not show another cause.",
+        judge_quantization_stops,
+    ),
+    Claim(
+        "pruning_weakens_attack",
+        "Pruning makes the attack weaker, and faster to run.",
+        "IV-D1, Table II",
+        lambda dataset: "CIFAR-10: drop 29.7 against 33.8 points; 5,270 against 8,283 ms (1.57×)",
+        "The drop is smaller than the baseline's by over one point, and the attack at least "
+        f"{TIME_MARGIN}× as fast.",
+        judge_pruning,
+    ),
+    Claim(
+        "quantized_attack_faster",
+        "The attack runs six times faster on quantized models.",
+        "IV-D1, Table II",
+        lambda dataset: "CIFAR-10: Quantized 6.02×, Pruned + quantized 6.78×",
+        "At least half of the printed ratio.",
+        judge_quantized_faster,
+    ),
+]

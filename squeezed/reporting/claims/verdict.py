@@ -1,0 +1,148 @@
+"""How a verdict is reached: findings that hold, fail or are open, and what follows from them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from squeezed.reporting.estimates import Estimate
+
+
+class Verdict(Enum):
+    """What became of a claim."""
+
+    REPRODUCED = "reproduced"
+    PARTLY = "partly reproduced"
+    NOT_REPRODUCED = "not reproduced"
+    NOT_SUPPORTED = "reproduced but not supported"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison that a claim rests on."""
+
+    subject: str
+    """Usually a variant."""
+    holds: bool | None
+    """None: open, because the data are missing or their uncertainty is too large."""
+    sentence: str
+    """What was found, with the figures."""
+    needs: str = ""
+    """Where it is open: what it would take to decide it."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A claim judged for one experiment."""
+
+    verdict: Verdict
+    reason: str
+    ours: str
+    """Our figures in a few words."""
+    findings: Sequence[Finding] = ()
+    doubts: Sequence[str] = field(default_factory=tuple)
+    """Diagnostics that show that the figure does not mean what it seems to."""
+    needs: str = ""
+
+
+def exceeds(estimate: Estimate | None, threshold: float) -> bool | None:
+    """Return whether a figure is at least a threshold, or None if its interval straddles it.
+
+    A figure without an interval is taken as exact.
+    """
+    if estimate is None:
+        return None
+    low = estimate.value if estimate.low is None else estimate.low
+    high = estimate.value if estimate.high is None else estimate.high
+    if low >= threshold:
+        return True
+    if high < threshold:
+        return False
+    return None
+
+
+def stays_within(estimate: Estimate | None, threshold: float) -> bool | None:
+    """Return whether a figure is at most a threshold, or None if its interval straddles it."""
+    if estimate is None:
+        return None
+    low = estimate.value if estimate.low is None else estimate.low
+    high = estimate.value if estimate.high is None else estimate.high
+    if high <= threshold:
+        return True
+    if low > threshold:
+        return False
+    return None
+
+
+def what_it_takes(estimate: Estimate | None, threshold: float, missing: str) -> str:
+    """Return what would decide a comparison that is open.
+
+    The interval shrinks with the square root of the sample: to clear the threshold from where the
+    figure is now it takes (half-width / distance)² as many images (or seeds).
+
+    Args:
+        estimate: the figure, or None where it is missing.
+        threshold: what it is compared with.
+        missing: what to do where the figure is missing.
+    """
+    if estimate is None or estimate.half_width is None:
+        return missing
+    distance = abs(estimate.value - threshold)
+    if not math.isfinite(estimate.half_width) or distance < 1e-3 * estimate.half_width:
+        return "more seeds: the figure lies on the threshold"
+    factor = (estimate.half_width / distance) ** 2
+    unit = next((name for name in ("seeds", "images") if name in estimate.basis), None)
+    if unit is None or not estimate.n:
+        return "more seeds or a quieter machine"
+    count = math.ceil(estimate.n * max(factor, 1.0))
+    if unit == "seeds":
+        # Student's factor also shrinks with more seeds, so this errs on the safe side.
+        return f"about {max(count, estimate.n + 1):,} seeds instead of {estimate.n}"
+    return f"about {_rounded(count):,} test images instead of {estimate.n:,}, or several seeds"
+
+
+def _rounded(count: int) -> int:
+    step = 10 ** max(0, len(str(count)) - 2)
+    return math.ceil(count / step) * step
+
+
+def verdict_of(findings: Sequence[Finding], doubts: Sequence[str] = ()) -> Verdict:
+    """Return the verdict that follows from the findings of a claim.
+
+    | findings | verdict |
+    |---|---|
+    | all hold | reproduced, or reproduced but not supported where there is a doubt |
+    | all fail | not reproduced |
+    | some hold and some fail, whatever is open | partly reproduced |
+    | otherwise (something is open) | undecided |
+    """
+    states = {finding.holds for finding in findings}
+    if True in states and False in states:
+        return Verdict.PARTLY
+    if states == {True}:
+        return Verdict.NOT_SUPPORTED if doubts else Verdict.REPRODUCED
+    if states == {False}:
+        return Verdict.NOT_REPRODUCED
+    return Verdict.UNDECIDED
+
+
+def judge(findings: Sequence[Finding], ours: str, doubts: Sequence[str] = ()) -> Judgement:
+    """Judge a claim from its findings; the reason names what decided it."""
+    verdict = verdict_of(findings, doubts)
+    decisive = {
+        Verdict.REPRODUCED: [f.sentence for f in findings],
+        Verdict.NOT_SUPPORTED: list(doubts),
+        Verdict.NOT_REPRODUCED: [f.sentence for f in findings],
+        Verdict.PARTLY: [f.sentence for f in findings if f.holds is not None],
+        Verdict.UNDECIDED: [f.sentence for f in findings if f.holds is None],
+    }[verdict]
+    open_needs = dict.fromkeys(f.needs for f in findings if f.holds is None and f.needs)
+    return Judgement(
+        verdict=verdict,
+        reason=" ".join(decisive) or "There is nothing to judge it by.",
+        ours=ours or "–",
+        findings=tuple(findings),
+        doubts=tuple(doubts),
+        needs="; ".join(open_needs) if verdict is Verdict.UNDECIDED else "",
+    )

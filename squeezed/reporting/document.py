@@ -1,0 +1,227 @@
+"""Puts the report together: what the templates show, in the order in which it is read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from squeezed.reporting import paper, tables
+from squeezed.reporting.claims.catalogue import JudgedClaim, judge_all
+from squeezed.reporting.claims.verdict import Verdict
+from squeezed.reporting.collection import Experiment, missing_in_words
+from squeezed.reporting.figure_overview import draw_overview
+from squeezed.reporting.figure_robustness import draw_robustness, robustness_curves
+from squeezed.reporting.figure_training import draw_training, training_curves
+from squeezed.reporting.figures import FigureBlock
+from squeezed.reporting.inconsistencies import Inconsistency, find_inconsistencies
+from squeezed.reporting.measures import PAPER_ATTACK, STRONG_ATTACK
+from squeezed.reporting.provenance_tables import Origin, trace
+from squeezed.reporting.reasons import reasons_for
+from squeezed.reporting.summary import Recommendation, answer, do_not_believe, recommend
+
+
+@dataclass(frozen=True)
+class TableBlock:
+    """A table with its caption, control and reasons."""
+
+    key: str
+    title: str
+    table: tables.Table
+    caption: str
+    notes: Sequence[str] = ()
+
+
+@dataclass
+class Section:
+    """Everything about one experiment."""
+
+    experiment: Experiment
+    data_line: str
+    sentences: list[str]
+    recommendation: Recommendation
+    warnings: list[str]
+    overview: list[str]
+    tables: list[TableBlock]
+    figures: list[FigureBlock]
+    claims: list[JudgedClaim]
+
+
+@dataclass
+class Document:
+    """The whole report."""
+
+    sections: list[Section]
+    inconsistencies: list[Inconsistency]
+    origin: Origin
+    missing: list[str]
+    configuration: str
+    """The configuration of the experiments, as YAML; empty where it is not known."""
+    paper_title: str = paper.TITLE
+    paper_authors: str = paper.AUTHORS
+
+    @property
+    def claims(self) -> list[list[JudgedClaim]]:
+        """The judged claims, those of one claim together."""
+        return [list(group) for group in zip(*(s.claims for s in self.sections), strict=True)]
+
+    @property
+    def tally(self) -> dict[Verdict, int]:
+        """How often each verdict was reached; those never reached are left out."""
+        reached = [judged.judgement.verdict for s in self.sections for judged in s.claims]
+        return {verdict: reached.count(verdict) for verdict in Verdict if verdict in reached}
+
+    @property
+    def claims_frame(self) -> pd.DataFrame:
+        """The claims with their verdicts, one row for each claim and experiment."""
+        return pd.DataFrame(
+            [
+                {
+                    "claim": judged.claim.key,
+                    "experiment": judged.experiment,
+                    "verdict": judged.judgement.verdict.value,
+                    "sentence": judged.claim.sentence,
+                    "where": judged.claim.where,
+                    "paper": judged.paper,
+                    "ours": judged.judgement.ours,
+                    "reason": judged.judgement.reason,
+                    "needs": judged.judgement.needs,
+                }
+                for section in self.sections
+                for judged in section.claims
+            ]
+        )
+
+    @property
+    def results_frame(self) -> pd.DataFrame:
+        """Every number of every result, one row for each."""
+        return pd.concat([s.experiment.metrics() for s in self.sections], ignore_index=True)
+
+
+def compose(experiments: Sequence[Experiment], settings: Mapping[str, Any]) -> Document:
+    """Compute everything that the report shows.
+
+    Args:
+        experiments: the collected results.
+        settings: the experiments' sections of the configuration, by name.
+    """
+    return Document(
+        sections=[_section(experiment) for experiment in experiments],
+        inconsistencies=find_inconsistencies(),
+        origin=trace(experiments),
+        missing=missing_in_words(experiments),
+        configuration=yaml.safe_dump(dict(settings), sort_keys=False) if settings else "",
+    )
+
+
+def _section(experiment: Experiment) -> Section:
+    claims = judge_all(experiment)
+    return Section(
+        experiment=experiment,
+        data_line=_data_line(experiment),
+        sentences=answer(experiment),
+        recommendation=recommend(experiment),
+        warnings=do_not_believe(experiment, claims),
+        overview=draw_overview(experiment),
+        tables=_tables(experiment),
+        figures=_figures(experiment),
+        claims=claims,
+    )
+
+
+def _data_line(experiment: Experiment) -> str:
+    n = experiment.any_value("evaluation", "n_images")
+    architecture = experiment.settings.get("architecture", {}).get("name", "")
+    seeds = experiment.seeds
+    parts = [
+        f"data set {experiment.dataset}",
+        f"{int(n):,} test images" if n else "",
+        f"network {architecture}" if architecture else "",
+        f"{len(seeds)} seeds ({', '.join(map(str, seeds))})"
+        if len(seeds) > 1
+        else f"one seed ({seeds[0]})",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _tables(experiment: Experiment) -> list[TableBlock]:
+    made = [
+        (
+            "table_1",
+            "Table I: accuracy, size and time",
+            tables.make_table("table_1", experiment, tables.TABLE_ONE),
+            "Every variant exported to ONNX and run by ONNX Runtime with the same threads and "
+            "batch size. Small grey figures are the paper's.",
+            reasons_for(experiment),
+        ),
+        (
+            "gate",
+            "The gate: is it robust, or only hard to differentiate?",
+            tables.gate_table(experiment),
+            "Checks that every robustness figure has to pass before it is believed.",
+            None,
+        ),
+        (
+            "table_2_paper",
+            "Table II: the attack with the paper's settings",
+            tables.make_table("table_2_paper", experiment, tables.attack_columns(PAPER_ATTACK)),
+            "Carlini–Wagner L2, 40 steps of Adam at 0.5e-4, the same test images for all variants.",
+            (),
+        ),
+        (
+            "table_2_strong",
+            "Table II again, with an attack that has converged",
+            tables.make_table("table_2_strong", experiment, tables.attack_columns(STRONG_ATTACK)),
+            "The same attack with a search over its constant and enough steps that success no "
+            "longer rises. Judge robustness by the length of the changes, not by the accuracy.",
+            (),
+        ),
+        (
+            "embedding",
+            "Scores of the embeddings and their maps",
+            tables.make_table("embedding", experiment, tables.EMBEDDING),
+            "Output of the first fully connected layer, and its t-SNE map, for the same test "
+            "images in all variants.",
+            (),
+        ),
+        (
+            "training",
+            "Training and recovery",
+            tables.make_table("training", experiment, tables.TRAINING),
+            "What was trained, and the epoch that validation images chose.",
+            (),
+        ),
+    ]
+    return [
+        TableBlock(key, title, table, caption, table.notes if notes is None else notes)
+        for key, title, table, caption, notes in made
+        if table is not None
+    ]
+
+
+def _figures(experiment: Experiment) -> list[FigureBlock]:
+    made = [
+        FigureBlock(
+            "robustness",
+            "Robust accuracy against the attacker's budget",
+            draw_robustness(experiment),
+            "How many images stay correctly classified when the attacker may change them by up to "
+            "this L2 length (strong attack). The curves say more than any single figure: lower is "
+            "easier to fool.",
+            robustness_curves(experiment),
+        ),
+        FigureBlock(
+            "training",
+            "Validation accuracy while training",
+            draw_training(experiment),
+            "Of images held out of the training images; the best epoch is kept. Pruned and ablated "
+            "start from the baseline's weights.",
+            training_curves(experiment),
+        ),
+    ]
+    return [
+        replace(block, file=f"figures/{experiment.name}/{block.key}.svg")
+        for block in made
+        if block.html
+    ]

@@ -1,0 +1,114 @@
+"""Robust accuracy against the L2 budget of the attacker, a curve for each variant."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from squeezed.reporting.collection import Experiment
+from squeezed.reporting.measures import STRONG_ATTACK, unreliable_reason
+from squeezed.reporting.style import new_figure, styled, to_svg
+from squeezed.reporting.vocabulary import VARIANT_COLOURS, variant_name
+
+POINTS = 61
+LINES = ("-", (0, (5, 2)), "-", (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1)))
+
+
+def robust_accuracy(images: pd.DataFrame, budgets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return for each budget the share of images that stay right under every change within it.
+
+    An image counts at a budget if it was right before, and the attack found no change of at most
+    this length that makes it wrong.
+
+    Args:
+        images: an `attack_…_images.csv`: label, prediction_before, success, l2.
+        budgets: L2 lengths, pixels in [0, 1].
+    """
+    right = (images["prediction_before"] == images["label"]).to_numpy(bool)
+    fooled = images["success"].to_numpy(bool)
+    length = np.where(fooled, images["l2"].to_numpy(np.float64), np.inf)
+    return (right[:, None] & (length[:, None] > budgets)).mean(axis=0)
+
+
+def robustness_curves(experiment: Experiment, attack: str = STRONG_ATTACK) -> pd.DataFrame:
+    """Return the curves of all variants over one grid: budget, mean, least and most over seeds."""
+    frames = {
+        variant: [
+            frame
+            for seed in experiment.seeds
+            if (frame := experiment.frame(seed, variant, f"{attack}_images.csv")) is not None
+            and {"label", "prediction_before", "success", "l2"} <= set(frame)
+        ]
+        for variant in experiment.variants
+    }
+    columns = ["experiment", "variant", "l2_budget", "robust_accuracy", "low", "high"]
+    lengths = [
+        frame.loc[frame["success"].astype(bool), "l2"] for some in frames.values() for frame in some
+    ]
+    longest = max((float(x.max()) for x in lengths if len(x)), default=0.0)
+    budgets = np.linspace(0.0, longest * 1.02 or 1.0, POINTS)
+    parts = []
+    for variant, some in frames.items():
+        if not some:
+            continue
+        curves = np.stack([robust_accuracy(frame, budgets) for frame in some])
+        parts.append(
+            pd.DataFrame(
+                {
+                    "experiment": experiment.name,
+                    "variant": variant,
+                    "l2_budget": budgets,
+                    "robust_accuracy": curves.mean(axis=0),
+                    "low": curves.min(axis=0),
+                    "high": curves.max(axis=0),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def draw_robustness(experiment: Experiment) -> str | None:
+    """Return the figure as an SVG element, or None without data."""
+    curves = robustness_curves(experiment)
+    if curves.empty:
+        return None
+    with styled():
+        figure = new_figure(7.2, 3.6)
+        axes = figure.subplots()
+        for place, (variant, curve) in enumerate(curves.groupby("variant", sort=False)):
+            colour = VARIANT_COLOURS.get(str(variant), "#666666")
+            doubtful = unreliable_reason(experiment, str(variant))
+            x = curve["l2_budget"].to_numpy()
+            axes.plot(
+                x,
+                100 * curve["robust_accuracy"].to_numpy(),
+                color=colour,
+                lw=1.8,
+                ls=LINES[place % len(LINES)],
+                label=variant_name(str(variant)) + (" (unreliable)" if doubtful else ""),
+            )
+            if len(experiment.seeds) > 1:
+                axes.fill_between(
+                    x,
+                    100 * curve["low"].to_numpy(),
+                    100 * curve["high"].to_numpy(),
+                    color=colour,
+                    alpha=0.15,
+                    lw=0,
+                )
+        axes.set_xlabel("L2 budget of the attacker (pixels in [0, 1])")
+        axes.set_ylabel("Still classified correctly (%)")
+        axes.set_ylim(0, 102)
+        axes.set_xlim(0, None)
+        axes.grid(axis="y")
+        axes.legend(loc="upper right", fontsize=8.5)
+        return to_svg(figure, f"robustness-{experiment.name}", _description(curves))
+
+
+def _description(curves: pd.DataFrame) -> str:
+    parts = []
+    for variant, curve in curves.groupby("variant", sort=False):
+        below = curve[curve["robust_accuracy"] < curve["robust_accuracy"].iloc[0] / 2]
+        if len(below):
+            budget = below["l2_budget"].iloc[0]
+            parts.append(f"{variant_name(str(variant))} is halved at {budget:.2f}")
+    return f"Accuracy against the attacker's L2 budget. {'; '.join(parts)}."

@@ -1,0 +1,121 @@
+"""The quantities that claims, sentences and figures speak of, each computed in one place."""
+
+from squeezed.reporting.collection import Experiment
+from squeezed.reporting.estimates import (
+    Estimate,
+    correct,
+    correct_after,
+    correct_before,
+    difference,
+    metric,
+    over_seeds,
+    paired_difference,
+    share,
+)
+
+PAPER_ATTACK = "attack_paper"
+STRONG_ATTACK = "attack_strong"
+
+
+def negated(estimate: Estimate | None) -> Estimate | None:
+    """Return −estimate: a loss from a gain."""
+    if estimate is None:
+        return None
+    return Estimate(
+        -estimate.value,
+        None if estimate.high is None else -estimate.high,
+        None if estimate.low is None else -estimate.low,
+        estimate.spread,
+        estimate.basis,
+        estimate.n,
+    )
+
+
+def accuracy(experiment: Experiment, variant: str) -> Estimate | None:
+    """Return top-1 accuracy on the test images."""
+    return share(experiment, variant, "evaluation", "top1_accuracy")
+
+
+def accuracy_drop(experiment: Experiment, variant: str) -> Estimate | None:
+    """Return baseline − variant in top-1 accuracy, paired over images."""
+    paired = paired_difference(experiment, variant, "predictions.csv", correct)
+    return negated(paired or difference(experiment, variant, "evaluation", "top1_accuracy"))
+
+
+def ratio_to_baseline(
+    experiment: Experiment, variant: str, analysis: str, name: str
+) -> Estimate | None:
+    """Return variant / baseline of a metric, by seed."""
+    ours = experiment.values(variant, analysis, name)
+    other = experiment.values("baseline", analysis, name)
+    return over_seeds({seed: ours[seed] / other[seed] for seed in ours if other.get(seed)})
+
+
+def speedup(experiment: Experiment, variant: str) -> Estimate | None:
+    """Return how many times faster than the baseline, both timed in turn in one job."""
+    return metric(experiment, variant, "evaluation", "speedup")
+
+
+def attack_drop(
+    experiment: Experiment, variant: str, attack: str = PAPER_ATTACK
+) -> Estimate | None:
+    """Return how much accuracy an attack takes: before − after, paired over images."""
+    return negated(
+        paired_difference(
+            experiment,
+            variant,
+            f"{attack}_images.csv",
+            correct_after,
+            reference=variant,
+            reference_scores=correct_before,
+        )
+    )
+
+
+def accuracy_after_difference(
+    experiment: Experiment, variant: str, attack: str = PAPER_ATTACK
+) -> Estimate | None:
+    """Return variant − baseline in accuracy after an attack, paired over images."""
+    return paired_difference(experiment, variant, f"{attack}_images.csv", correct_after)
+
+
+def extra_attack_drop(
+    experiment: Experiment, variant: str, attack: str = PAPER_ATTACK
+) -> Estimate | None:
+    """Return how much more accuracy an attack takes from a variant than from the baseline."""
+
+    def change(frame):  # type: ignore[no-untyped-def]
+        return correct_before(frame) - correct_after(frame)
+
+    return paired_difference(experiment, variant, f"{attack}_images.csv", change)
+
+
+def attack_speedup(experiment: Experiment, variant: str) -> Estimate | None:
+    """Return how many times faster the attack runs on a variant than on the baseline.
+
+    One seed: the interval comes from the range of the repeats of both, where the results have it.
+    """
+    name = "attack_time_per_image_ms"
+    ours = experiment.values(variant, "attack_timing", name)
+    other = experiment.values("baseline", "attack_timing", name)
+    ratios = {seed: other[seed] / ours[seed] for seed in ours if seed in other and ours[seed] > 0}
+    estimate = over_seeds(ratios)
+    if estimate is None or len(ratios) > 1:
+        return estimate
+    mine = metric(experiment, variant, "attack_timing", name)
+    base = metric(experiment, "baseline", "attack_timing", name)
+    assert mine is not None and base is not None
+    if mine.low and mine.high and base.low and base.high:
+        return Estimate(
+            estimate.value, base.low / mine.high, base.high / mine.low, None, mine.basis, 0
+        )
+    return estimate
+
+
+def unreliable_reason(experiment: Experiment, variant: str) -> str | None:
+    """Return why a variant's robustness figures are not to be believed, or None."""
+    for seed in experiment.seeds:
+        record = experiment.record(seed, variant, "diagnostics")
+        if record is not None and not record.get("reliable", True):
+            return str(record.get("reason", "a diagnostic fails"))
+    return None

@@ -1,0 +1,73 @@
+"""Where the figures come from: machine, versions, commits, and the duration of each job."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from squeezed.reporting.collection import Experiment
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the jobs of a report have in common, and each job's duration."""
+
+    machines: list[str]
+    versions: dict[str, str]
+    """Of each library; several, joined by `/`, where jobs differ."""
+    commits: list[str]
+    devices: list[str]
+    jobs: pd.DataFrame
+    """experiment, seed, variant, job, duration_s, peak_memory_mib, threads, commit."""
+
+    @property
+    def total_s(self) -> float:
+        """The durations of all jobs together."""
+        return float(self.jobs["duration_s"].sum()) if len(self.jobs) else 0.0
+
+
+def trace(experiments: Iterable[Experiment]) -> Origin:
+    """Collect the provenance of every result."""
+    rows: list[dict[str, Any]] = []
+    machines: dict[str, None] = {}
+    versions: dict[str, dict[str, None]] = {}
+    devices: dict[str, None] = {}
+    for experiment in experiments:
+        for (seed, variant, analysis), record in experiment.records.items():
+            origin = record.get("provenance") or {}
+            machines |= dict.fromkeys(filter(None, [_machine_in_words(origin.get("machine"))]))
+            for name, version in (origin.get("versions") or {}).items():
+                versions.setdefault(name, {})[version] = None
+            device = origin.get("device")
+            devices |= dict.fromkeys([str(device)] if device else [])
+            rows.append(
+                {
+                    "experiment": experiment.name,
+                    "seed": seed,
+                    "variant": variant,
+                    "job": analysis,
+                    "duration_s": origin.get("duration_s"),
+                    "peak_memory_mib": origin.get("peak_memory_mib"),
+                    "threads": origin.get("threads"),
+                    "commit": origin.get("commit"),
+                }
+            )
+    jobs = pd.DataFrame(rows)
+    commits = [c for c in dict.fromkeys(jobs["commit"]) if c] if len(jobs) else []
+    return Origin(
+        machines=list(machines),
+        versions={name: " / ".join(found) for name, found in sorted(versions.items())},
+        commits=commits,
+        devices=list(devices),
+        jobs=jobs,
+    )
+
+
+def _machine_in_words(machine: dict[str, Any] | None) -> str:
+    if not machine:
+        return ""
+    return (
+        f"{machine.get('processor', 'unknown processor')}, {machine.get('cores', '?')} cores, "
+        f"{machine.get('memory_gib', '?')} GiB, {machine.get('system', 'unknown system')}"
+    )

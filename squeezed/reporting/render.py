@@ -1,0 +1,86 @@
+"""Renders the report through its templates, and writes everything that goes beside it."""
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from squeezed.files import atomic_path
+from squeezed.reporting.document import Document
+from squeezed.reporting.vocabulary import VARIANT_COLOURS, VARIANT_DESCRIPTIONS, variant_name
+from squeezed.reporting.wording import interval, with_interval
+
+
+def environment(templates: Path) -> jinja2.Environment:
+    """Return the templates' environment: a missing variable is an error, HTML is escaped."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates),
+        undefined=jinja2.StrictUndefined,
+        autoescape=jinja2.select_autoescape(["html.j2"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {
+        "variant_name": variant_name,
+        "with_interval": with_interval,
+        "interval": interval,
+        "csv_link": csv_link,
+        "anchor": anchor,
+        "code_markup": code_markup,
+    }
+    made.globals |= {
+        "variant_descriptions": VARIANT_DESCRIPTIONS,
+        "variant_colours": VARIANT_COLOURS,
+    }
+    return made
+
+
+def render(document: Document, templates: Path) -> dict[str, str]:
+    """Return the report as HTML and as Markdown, by file name."""
+    made = environment(templates)
+    return {
+        name: made.get_template(f"{name}.j2").render(
+            document=document,
+            sections=document.sections,
+            style=(templates / "report.css").read_text(),
+            script=(templates / "report.js").read_text(),
+        )
+        for name in ("report.html", "report.md")
+    }
+
+
+def anchor(text: str) -> str:
+    """Return a word as an id: letters, digits and dashes."""
+    return "".join(c if c.isalnum() else "-" for c in text.lower()).strip("-")
+
+
+def csv_link(frame: pd.DataFrame) -> str:
+    """Return a table as a `data:` link, so that the page carries the figures that it shows."""
+    text = frame.to_csv(index=False, float_format="%.6g")
+    return f"data:text/csv;base64,{base64.b64encode(text.encode()).decode()}"
+
+
+def code_markup(text: str) -> str:
+    """Return text for Markdown tables: no bars, no line breaks."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table as CSV, whole or not at all; figures with nine significant digits."""
+    write_text(path, frame.to_csv(index=False, float_format="%.9g"))
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")

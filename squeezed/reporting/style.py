@@ -1,0 +1,89 @@
+"""How the figures look: one style, and SVG that follows the page's light and dark colours."""
+
+import io
+import re
+from contextlib import AbstractContextManager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from squeezed.reporting.vocabulary import VARIANT_COLOURS
+
+# Colours that stand for a role. In the page they become CSS variables, with these as a fallback.
+INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6570", "#d9dee4", "#fefefe"
+_ROLES = {INK: "--ink", MUTED: "--muted", GRID: "--rule", PAPER: "--page"} | {
+    colour: f"--{variant.replace('_', '-')}" for variant, colour in VARIANT_COLOURS.items()
+}
+
+STYLE: dict[Any, Any] = {
+    "axes.edgecolor": GRID,
+    "axes.facecolor": "none",
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 9,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "figure.facecolor": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "savefig.facecolor": "none",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "squeezed",
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "xtick.labelsize": 8.5,
+    "ytick.color": MUTED,
+    "ytick.labelsize": 8.5,
+}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure in the report's style, without any window system.
+
+    Args:
+        width: inches.
+        height: inches.
+    """
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def styled() -> AbstractContextManager[None]:
+    """Return the context in which figures are drawn and saved."""
+    return mpl.rc_context(STYLE)
+
+
+def to_svg(figure: Figure, name: str, description: str) -> str:
+    """Return a figure as an `<svg>` element for a page: its own ids, CSS colours, a description.
+
+    The same figure gives the same text.
+
+    Args:
+        figure: drawn within `styled()`.
+        name: a prefix that makes the ids of the figure its own in the page.
+        description: what the figure shows, for those who cannot see it.
+    """
+    buffer = io.StringIO()
+    with styled():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
+    svg = re.sub(r'href="#', f'href="#{name}-', svg)
+    for colour, role in _ROLES.items():
+        svg = svg.replace(colour, f"var({role}, {colour})")
+    # The page's own font is narrower than the one that matplotlib measured with.
+    svg = svg.replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans', sans-serif")
+    label = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

@@ -1,0 +1,253 @@
+"""The answer in five sentences, which variant to ship, and what not to believe."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from squeezed.reporting.claims.catalogue import JudgedClaim
+from squeezed.reporting.claims.claim import SHARE_MARGIN, TIME_MARGIN
+from squeezed.reporting.claims.explainability import METHOD
+from squeezed.reporting.claims.verdict import Verdict
+from squeezed.reporting.collection import Experiment
+from squeezed.reporting.estimates import Estimate, metric
+from squeezed.reporting.measures import (
+    PAPER_ATTACK,
+    STRONG_ATTACK,
+    accuracy,
+    accuracy_drop,
+    attack_drop,
+    negated,
+    ratio_to_baseline,
+    speedup,
+    unreliable_reason,
+)
+from squeezed.reporting.vocabulary import listed, variant_name
+from squeezed.reporting.wording import (
+    megabytes,
+    number,
+    percent,
+    plain,
+    points,
+    times,
+    with_interval,
+    with_spread,
+)
+
+ACCEPTABLE_LOSS = 0.02
+"""A variant that may lose more than two points is not recommended."""
+EQUAL_SIZE = 1.02
+"""Files that differ by less than 2 % count as equally large."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Which variant to ship, or None, and why."""
+
+    variant: str | None
+    reason: str
+
+
+def answer(experiment: Experiment) -> list[str]:
+    """Return the five sentences; one that lacks its results says so."""
+    return [
+        _accuracy_sentence(experiment),
+        _size_sentence(experiment),
+        _speed_sentence(experiment),
+        _robustness_sentence(experiment),
+        _explanation_sentence(experiment),
+    ]
+
+
+def _known(estimates: dict[str, Estimate | None]) -> dict[str, Estimate]:
+    return {variant: estimate for variant, estimate in estimates.items() if estimate is not None}
+
+
+def _accuracy_sentence(experiment: Experiment) -> str:
+    base = accuracy(experiment, "baseline")
+    drops = _known({v: accuracy_drop(experiment, v) for v in experiment.compressed})
+    if base is None or not drops:
+        return "Accuracy: the variants have not been evaluated against the baseline."
+    worst = max(drops, key=lambda v: drops[v].value)
+    best = min(drops, key=lambda v: drops[v].value)
+    tail = (
+        f"; {variant_name(best)} changes it by {with_interval(negated(drops[best]), points)}"
+        if best != worst
+        else ""
+    )
+    return (
+        f"The uncompressed network classifies {with_spread(base, percent)} of the test images "
+        f"correctly, and compression costs at most {_loss(drops[worst])} "
+        f"({variant_name(worst)}){tail}."
+    )
+
+
+def _loss(drop: Estimate) -> str:
+    return with_interval(drop, points).lstrip("+")
+
+
+def _size_sentence(experiment: Experiment) -> str:
+    field = "onnx_size_bytes"
+    if not experiment.values("baseline", "evaluation", field):
+        field = "model_size_bytes"
+    ratios = _known(
+        {v: ratio_to_baseline(experiment, v, "evaluation", field) for v in experiment.compressed}
+    )
+    base = metric(experiment, "baseline", "evaluation", field)
+    if not ratios or base is None:
+        return "Size: the files have not been measured."
+    best = min(ratios, key=lambda v: ratios[v].value)
+    idle = [variant_name(v) for v, ratio in ratios.items() if ratio.value > 1 / EQUAL_SIZE]
+    tail = f"; {listed(idle)} {'is' if len(idle) == 1 else 'are'} no smaller" if idle else ""
+    return (
+        f"The smallest deployed file is that of {variant_name(best)}, "
+        f"{times(ratios[best].value)} of the baseline's {megabytes(base.value)}{tail}."
+    )
+
+
+def _speed_sentence(experiment: Experiment) -> str:
+    ratios = _known({v: speedup(experiment, v) for v in experiment.compressed})
+    if not ratios:
+        return "Speed: the variants have not been timed."
+    best = max(ratios, key=lambda v: ratios[v].value)
+    idle = [
+        f"{variant_name(v)} ({times(ratio.value)})"
+        for v, ratio in ratios.items()
+        if (ratio.low if ratio.low is not None else ratio.value) < TIME_MARGIN
+    ]
+    tail = f"; no gain can be shown for {listed(idle)}" if idle else ""
+    return f"{variant_name(best)} infers {with_interval(ratios[best], times)} as fast{tail}."
+
+
+def _robustness_sentence(experiment: Experiment) -> str:
+    success = _known(
+        {v: metric(experiment, v, STRONG_ATTACK, "success_rate") for v in experiment.variants}
+    )
+    stated = attack_drop(experiment, "baseline", PAPER_ATTACK)
+    if not success:
+        if stated is None:
+            return "Robustness: the variants have not been attacked."
+        return (
+            "The attack with the paper's settings changes the baseline's accuracy by "
+            f"{with_interval(negated(stated), points)}; no strong attack was run."
+        )
+    least = min(success, key=lambda v: success[v].value)
+    ratios = _known(
+        {
+            v: ratio_to_baseline(experiment, v, STRONG_ATTACK, "l2_median")
+            for v in experiment.compressed
+        }
+    )
+    lengths = listed([f"{variant_name(v)} {times(r.value)}" for v, r in ratios.items()])
+    first = (
+        f"A strong attack fools every variant on at least {percent(success[least].value)} of the "
+        "images it had right"
+        if success[least].value >= 0.5
+        else f"A strong attack fools {variant_name(least)} on {percent(success[least].value)} of "
+        "the images it had right"
+    )
+    return (
+        f"{first}, with changes as long as the baseline's times: {lengths}."
+        if lengths
+        else (f"{first}.")
+    )
+
+
+def _explanation_sentence(experiment: Experiment) -> str:
+    scores = _known(
+        {v: metric(experiment, v, "tsne", "map_knn_accuracy") for v in experiment.variants}
+    )
+    share = f"{METHOD}_share_on_object"
+    maps = _known({v: metric(experiment, v, "cam", share) for v in experiment.variants})
+    parts = []
+    if scores:
+        low, high = (
+            min(scores, key=lambda v: scores[v].value),
+            max(scores, key=lambda v: scores[v].value),
+        )
+        parts.append(
+            f"In the t-SNE maps {percent(scores[low].value)} ({variant_name(low)}) to "
+            f"{percent(scores[high].value)} ({variant_name(high)}) of the images lie among their "
+            "own class"
+        )
+    if maps:
+        low, high = min(maps, key=lambda v: maps[v].value), max(maps, key=lambda v: maps[v].value)
+        parts.append(
+            f"activation maps put {plain(maps[low].value)} ({variant_name(low)}) to "
+            f"{plain(maps[high].value)} ({variant_name(high)}) of their weight on the object"
+        )
+    if not parts:
+        return "Explainability: no embeddings or activation maps have been computed."
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def recommend(experiment: Experiment) -> Recommendation:
+    """Return which variant to ship.
+
+    Among the variants that surely lose at most two points of accuracy and are not slower: the one
+    with the smallest deployed file; of files equally large within 2 %, the more accurate one.
+    """
+    sizes = _known(
+        {
+            v: ratio_to_baseline(experiment, v, "evaluation", "onnx_size_bytes")
+            or ratio_to_baseline(experiment, v, "evaluation", "model_size_bytes")
+            for v in experiment.compressed
+        }
+    )
+    drops = _known({v: accuracy_drop(experiment, v) for v in experiment.compressed})
+    known = [v for v in experiment.compressed if v in sizes and v in drops]
+    if not known:
+        return Recommendation(None, "Nothing has been measured that would tell.")
+    fit = [
+        v
+        for v in known
+        if _upper(drops[v]) <= ACCEPTABLE_LOSS and sizes[v].value < 1 and not _slower(experiment, v)
+    ]
+    if not fit:
+        return Recommendation(
+            None,
+            "No variant is smaller, not slower, and surely within "
+            f"{number(0)(100 * ACCEPTABLE_LOSS)} points of the baseline: keep the baseline, or "
+            "measure with more images or seeds.",
+        )
+    smallest = min(sizes[v].value for v in fit)
+    alike = [v for v in fit if sizes[v].value <= EQUAL_SIZE * smallest]
+    best = min(alike, key=lambda v: drops[v].value)
+    speed = speedup(experiment, best)
+    faster = f", {with_interval(speed, times)} the speed" if speed else ""
+    return Recommendation(
+        best,
+        f"{times(sizes[best].value)} the file{faster}, accuracy "
+        f"{with_interval(negated(drops[best]), points)}.",
+    )
+
+
+def _upper(estimate: Estimate) -> float:
+    return estimate.value if estimate.high is None else estimate.high
+
+
+def _slower(experiment: Experiment, variant: str) -> bool:
+    ratio = speedup(experiment, variant)
+    return ratio is not None and _upper(ratio) < 1
+
+
+def do_not_believe(experiment: Experiment, claims: Sequence[JudgedClaim]) -> list[str]:
+    """Return what a reader should not take home, the weightiest first."""
+    warnings = []
+    for judged in claims:
+        if judged.judgement.verdict is Verdict.NOT_SUPPORTED:
+            warnings.append(f"“{judged.claim.sentence}” {judged.judgement.doubts[0]}")
+    for judged in claims:
+        if judged.judgement.verdict is Verdict.NOT_REPRODUCED:
+            warnings.append(f"“{judged.claim.sentence}” {judged.judgement.reason}")
+    unreliable = [v for v in experiment.variants if unreliable_reason(experiment, v)]
+    if unreliable:
+        warnings.append(
+            f"Robustness figures of {listed([variant_name(v) for v in unreliable])}: the gate "
+            "marks them unreliable."
+        )
+    if len(experiment.seeds) == 1:
+        warnings.append(
+            "Small differences: with one seed the intervals are over images, and do not show how "
+            f"much another training run would differ. Under {percent(SHARE_MARGIN)} counts as none."
+        )
+    return warnings

@@ -1,0 +1,109 @@
+"""Figures in words: one way to write a percentage, a size, a ratio and an interval."""
+
+from collections.abc import Callable
+
+from squeezed.reporting.estimates import Estimate
+
+Format = Callable[[float], str]
+
+NONE = "–"
+_SPACE = "\u202f"  # narrow, does not break
+
+
+def _minus(text: str) -> str:
+    """Use the minus sign, and no sign on what rounds to zero."""
+    if text.startswith("-"):
+        return text[1:] if not text.strip("-0.,") else "−" + text[1:]
+    return text
+
+
+def number(decimals: int) -> Format:
+    """Return a format with so many decimals, and commas in thousands."""
+    return lambda value: _minus(f"{value:,.{decimals}f}")
+
+
+def percent(value: float) -> str:
+    """Write a share as a percentage with one decimal: 97.2 %."""
+    return f"{_minus(f'{100 * value:.1f}')}{_SPACE}%"
+
+
+def points(value: float) -> str:
+    """Write a difference of shares in percentage points, with its sign."""
+    text = f"{100 * value:+.1f}"
+    if not text.strip("+-0."):
+        text = "0.0"
+    return f"{text.replace('-', '−')}{_SPACE}points"
+
+
+def megabytes(value: float) -> str:
+    """Write bytes as MB (10⁶ bytes)."""
+    return f"{value / 1e6:.2f}{_SPACE}MB" if value < 1e8 else f"{value / 1e6:.0f}{_SPACE}MB"
+
+
+def seconds(value: float) -> str:
+    """Write seconds with three digits."""
+    return f"{_three_digits(value)}{_SPACE}s"
+
+
+def milliseconds(value: float) -> str:
+    """Write milliseconds with three digits."""
+    return f"{_three_digits(value)}{_SPACE}ms"
+
+
+def mebibytes(value: float) -> str:
+    """Write memory in MiB."""
+    return f"{value:,.0f}{_SPACE}MiB"
+
+
+def times(value: float) -> str:
+    """Write a ratio: 1.07×."""
+    return f"{value:.2f}×" if value < 10 else f"{value:.1f}×"
+
+
+def millions(value: float) -> str:
+    """Write a count in millions (or thousands where it is small)."""
+    return f"{value / 1e6:.2f}{_SPACE}M" if value >= 1e5 else f"{value / 1e3:.1f}{_SPACE}k"
+
+
+def plain(value: float) -> str:
+    """Write a figure with three decimals."""
+    return _minus(f"{value:.3f}")
+
+
+def _three_digits(value: float) -> str:
+    if value >= 1000:
+        return f"{value:,.0f}"
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
+
+
+def _bare(text: str) -> str:
+    """Return the number of a formatted figure, without its unit."""
+    return text.split(_SPACE)[0].rstrip("×")
+
+
+def interval(estimate: Estimate, form: Format) -> str:
+    """Write a 95 % interval, [low, high], or nothing where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"[{_bare(form(estimate.low))}, {_bare(form(estimate.high))}]"
+
+
+def with_interval(estimate: Estimate | None, form: Format) -> str:
+    """Write a figure with its interval: 97.2 % [95.0, 98.4]."""
+    if estimate is None:
+        return NONE
+    return " ".join(filter(None, (form(estimate.value), interval(estimate, form))))
+
+
+def with_spread(estimate: Estimate | None, form: Format) -> str:
+    """Write a figure as a table does: ± standard deviation over seeds, where there is one."""
+    if estimate is None:
+        return NONE
+    text = form(estimate.value)
+    if estimate.spread is None:
+        return text
+    unit = text[len(_bare(text)) :]
+    spread = _bare(form(estimate.spread)).lstrip("+")
+    return f"{_bare(text)} ± {spread}{unit}"

@@ -1,0 +1,251 @@
+"""Made-up results with the names of the real ones, for tests of the report alone."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from squeezed.results import write_result
+from squeezed.statistics import wilson_interval
+
+VARIANTS = (
+    "baseline",
+    "pruned",
+    "quantized",
+    "ablated",
+    "pruned_quantized",
+    "linear_quantized",
+)
+PROVENANCE = {
+    "commit": "0123456789ab",
+    "machine": {"processor": "Made-up CPU", "cores": 2, "memory_gib": 8, "system": "Linux x86_64"},
+    "versions": {"python": "3.11.7", "squeezed": "0.1.0"},
+    "device": "cpu",
+    "threads": 1,
+    "duration_s": 1.5,
+    "peak_memory_mib": 100.0,
+}
+
+
+@dataclass
+class MadeUp:
+    """What the made-up results say; each field can be set for each variant."""
+
+    n: int = 1000
+    accuracy: dict[str, float] = field(default_factory=dict)
+    size: dict[str, int] = field(default_factory=dict)
+    speedup: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    """(value, least, most)."""
+    paper_after: dict[str, float] = field(default_factory=dict)
+    """Share that the attack with the paper's settings leaves."""
+    attack_ms: dict[str, float] = field(default_factory=dict)
+    strong_l2: dict[str, float] = field(default_factory=dict)
+    reliable: dict[str, bool] = field(default_factory=dict)
+    map_knn: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """(value, half-width)."""
+    silhouette: dict[str, tuple[float, float]] = field(default_factory=dict)
+    on_object: dict[str, tuple[float, float]] = field(default_factory=dict)
+    edge_on_object: float = 0.2
+
+    def write(
+        self,
+        root: Path,
+        experiment: str = "digits",
+        seeds: tuple[int, ...] = (0,),
+        variants: tuple[str, ...] = VARIANTS,
+    ) -> Path:
+        """Write the results under `root` and return it."""
+        for seed in seeds:
+            for variant in variants:
+                self._write_one(root / experiment / f"seed{seed}" / variant, variant, seed)
+        return root
+
+    def _write_one(self, folder: Path, variant: str, seed: int) -> None:
+        self._training(folder, variant, seed)
+        self._evaluation(folder, variant, seed)
+        self._attacks(folder, variant, seed)
+        self._explanations(folder, variant)
+
+    def _training(self, folder: Path, variant: str, seed: int) -> None:
+        if variant not in ("baseline", "pruned", "ablated"):
+            return
+        epochs = np.arange(1, 6)
+        accuracy = 0.97 - 0.5 / epochs**2 + 0.002 * seed
+        folder.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(
+            {
+                "epoch": epochs,
+                "train_loss": 1 / epochs,
+                "train_accuracy": accuracy,
+                "validation_loss": 1.1 / epochs,
+                "validation_accuracy": accuracy,
+                "learning_rate": 0.01,
+            }
+        ).to_csv(folder / "training_history.csv", index=False)
+        metrics = {"best_epoch": 5, "epochs": 5, "validation_accuracy": float(accuracy[-1])}
+        write_result(folder / "training.json", metrics, provenance=PROVENANCE)
+
+    def _evaluation(self, folder: Path, variant: str, seed: int) -> None:
+        right = round(self.accuracy.get(variant, 0.97) * self.n) - seed
+        low, high = wilson_interval(right, self.n)
+        value, least, most = self.speedup.get(variant, (1.0, 0.99, 1.01))
+        size = self.size.get(variant, 10_950_000)
+        # The same images are right in all variants as far as their accuracies allow.
+        correct = np.arange(self.n) < right
+        folder.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(
+            {
+                "index": np.arange(self.n),
+                "label": np.arange(self.n) % 10,
+                "prediction": np.where(correct, np.arange(self.n) % 10, 10),
+                "confidence": 0.9,
+            }
+        ).to_csv(folder / "predictions.csv", index=False)
+        metrics = {
+            "n_images": self.n,
+            "top1_accuracy": right / self.n,
+            "top1_accuracy_low": low,
+            "top1_accuracy_high": high,
+            "flipped_predictions": 3,
+            "flipped_share": 3 / self.n,
+            "model_size_bytes": size,
+            "model_gzipped_bytes": round(0.9 * size),
+            "onnx_size_bytes": size + 5000,
+            "onnx_gzipped_bytes": round(0.9 * size),
+            "parameters": 2_737_690,
+            "nonzero_parameters": 2_737_690,
+            "multiply_accumulates": 10_000_000,
+            "remaining_multiply_accumulates": 10_000_000,
+        }
+        measured = {
+            "time_10000_s": 2.0 / value,
+            "time_10000_s_min": 1.95 / value,
+            "time_10000_s_max": 2.1 / value,
+            "baseline_time_10000_s": 2.0,
+            "speedup": value,
+            "speedup_min": least,
+            "speedup_max": most,
+            "latency_p50_ms": 0.4,
+            "latency_p95_ms": 0.6,
+            "peak_memory_mib": 120.0,
+        }
+        write_result(folder / "evaluation.json", metrics, measured=measured, provenance=PROVENANCE)
+
+    def _attacks(self, folder: Path, variant: str, seed: int) -> None:
+        before = self.accuracy.get(variant, 0.97)
+        after = self.paper_after.get(variant, before)
+        self._attack(folder, "attack_paper", before, after, 0.004, seed)
+        self._attack(folder, "attack_strong", before, 0.0, self.strong_l2.get(variant, 0.8), seed)
+        milliseconds = self.attack_ms.get(variant, 40.0)
+        measured = {
+            "attack_time_per_image_ms": milliseconds,
+            "attack_time_per_image_ms_min": 0.99 * milliseconds,
+            "attack_time_per_image_ms_max": 1.01 * milliseconds,
+        }
+        write_result(
+            folder / "attack_timing.json",
+            {"n_images": 100},
+            measured=measured,
+            provenance=PROVENANCE,
+        )
+        reliable = self.reliable.get(variant, True)
+        metrics = {
+            "reliable": reliable,
+            "reason": "all checks pass" if reliable else "no gradient reaches the image",
+            "zero_gradient_share": 0.0 if reliable else 1.0,
+        }
+        write_result(folder / "diagnostics.json", metrics, provenance=PROVENANCE)
+
+    def _attack(
+        self, folder: Path, name: str, before: float, after: float, l2: float, seed: int
+    ) -> None:
+        index = np.arange(self.n)
+        right_before, right_after = index < round(before * self.n), index < round(after * self.n)
+        success = right_before & ~right_after
+        lengths = l2 * np.random.default_rng(seed).gamma(4.0, 0.25, self.n)
+        pd.DataFrame(
+            {
+                "index": index,
+                "label": index % 10,
+                "prediction_before": np.where(right_before, index % 10, 10),
+                "prediction_after": np.where(right_after, index % 10, 10),
+                "success": success,
+                "l2": np.where(success, lengths, 0.0),
+                "linf": np.where(success, lengths / 8, 0.0),
+                "confidence_before": 0.95,
+                "confidence_after": 0.9,
+            }
+        ).to_csv(folder / f"{name}_images.csv", index=False)
+        attackable = int(right_before.sum())
+        metrics: dict[str, Any] = {
+            "n_images": self.n,
+            "n_attackable": attackable,
+            "accuracy_before": before,
+            "accuracy_after": after,
+            "confidence_before": 0.95,
+            "confidence_after": 0.9,
+            "success_rate": success.sum() / attackable if attackable else None,
+            "max_abs_change": 0.0012,
+        }
+        if success.any():
+            metrics |= {
+                "l2_mean": float(lengths[success].mean()),
+                "l2_median": float(np.median(lengths[success])),
+                "linf_mean": float(lengths[success].mean() / 8),
+                "linf_median": float(np.median(lengths[success]) / 8),
+            }
+        write_result(folder / f"{name}.json", metrics, provenance=PROVENANCE)
+
+    def _explanations(self, folder: Path, variant: str) -> None:
+        knn, knn_half = self.map_knn.get(variant, (0.95, 0.004))
+        silhouette, silhouette_half = self.silhouette.get(variant, (0.4, 0.005))
+        share, share_half = self.on_object.get(variant, (0.5, 0.005))
+        n = {"n_images": self.n}
+        write_result(
+            folder / "embedding.json",
+            n
+            | _triple("knn_accuracy", knn, knn_half)
+            | _triple("silhouette", silhouette, silhouette_half),
+            provenance=PROVENANCE,
+        )
+        write_result(
+            folder / "tsne.json",
+            n
+            | _triple("trustworthiness", 0.98, 0.002)
+            | _triple("map_knn_accuracy", knn, knn_half),
+            provenance=PROVENANCE,
+        )
+        write_result(
+            folder / "cam.json",
+            n
+            | _triple("guided_backprop_insertion_auc", 0.7, 0.005)
+            | _triple("guided_backprop_deletion_auc", 0.3, 0.005)
+            | _triple("guided_backprop_share_on_object", share, share_half)
+            | {"edge_share_on_object": self.edge_on_object},
+            provenance=PROVENANCE,
+        )
+
+
+def _triple(name: str, value: float, half: float) -> dict[str, float]:
+    return {name: value, f"{name}_low": value - half, f"{name}_high": value + half}
+
+
+def paper_like() -> MadeUp:
+    """Return results that look like a plausible run: 8 bits small and fast, nobody robust."""
+    return MadeUp(
+        accuracy={"baseline": 0.975, "pruned": 0.97, "ablated": 0.9, "quantized": 0.974},
+        size={
+            "quantized": 2_760_000,
+            "pruned_quantized": 2_760_000,
+            "ablated": 6_440_000,
+            "linear_quantized": 3_070_000,
+        },
+        speedup={
+            "quantized": (3.1, 3.0, 3.2),
+            "pruned_quantized": (3.1, 3.0, 3.2),
+            "ablated": (1.1, 1.08, 1.12),
+        },
+        strong_l2={"pruned": 0.75, "quantized": 0.79},
+    )
