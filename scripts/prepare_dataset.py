@@ -1,12 +1,15 @@
 """Bring a data set from its source into the one form that everything reads."""
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
 from squeezed.cli import script_main, settings_json
+from squeezed.data import open_dataset
 from squeezed.data.preparation import prepare_dataset
+from squeezed.data.summary import summarise, without_paths
+from squeezed.provenance import Provenance
+from squeezed.results import write_result
 
 
 @script_main
@@ -20,10 +23,22 @@ def main() -> None:
     parser.add_argument(
         "--output", required=True, type=Path, help="where to write it (.safetensors)"
     )
+    parser.add_argument(
+        "--summary", required=True, type=Path, help="what is in it, to write (JSON)"
+    )
+    parser.add_argument(
+        "--downloads",
+        type=Path,
+        default=Path("downloads"),
+        help="where downloads and unpacked archives are kept (default: %(default)s)",
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    summary = prepare_dataset(arguments.name, arguments.settings, arguments.output)
-    print(json.dumps(summary))
+    settings = arguments.settings
+    provenance = Provenance(inputs={}, settings=without_paths(settings))
+    prepare_dataset(arguments.name, settings, arguments.output, arguments.downloads)
+    summary = summarise(open_dataset(arguments.output), settings)
+    write_result(arguments.summary, summary, provenance=provenance.finish())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from squeezed.checkpoint import ModelCard, save_model
 from squeezed.cli import script_main, settings_json
 from squeezed.data import open_dataset
 from squeezed.device import device_name, resolve_device
-from squeezed.files import sha256_of
 from squeezed.models import create_classifier
 from squeezed.provenance import Provenance
 from squeezed.results import write_result
@@ -63,7 +62,7 @@ def main() -> None:
         variant="baseline",
         seed=arguments.seed,
         settings=settings,
-        parents={"dataset": sha256_of(arguments.dataset)},
+        parents={"dataset": dataset.digest},
     )
     save_model(arguments.model, model, card)
     result.write_history(arguments.history)

@@ -4,7 +4,7 @@ Only numpy here: jobs that need no torch (the timing of a deployed model, for on
 """
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,8 @@ class Dataset(Protocol):
     """Mean of each channel over the training images, in [0, 1]."""
     std: list[float]
     """Standard deviation of each channel over the training images."""
+    source: dict[str, Any]
+    """Where the images come from: `kind`, `name` and SHA-256, no path of a machine."""
 
     @property
     def train(self) -> Split:

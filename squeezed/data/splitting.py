@@ -1,6 +1,7 @@
 """Seeded, stratified holding-out: each class gives the same share."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from squeezed.errors import UserError
 
 
 def hold_out(
-    labels: Labels, fraction: float, seed: int
+    labels: Labels, fraction: float, seed: int, class_names: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Divide images into those that are kept and those that are held out.
 
@@ -19,6 +20,7 @@ def hold_out(
         fraction: share that is held out, in (0, 1): `ceil(fraction × n)` images, divided among the
             classes by their sizes (largest remainders), but each class has some on both sides.
         seed: of the choice.
+        class_names: for messages.
 
     Returns:
         Sorted indices (kept, held out).
@@ -29,9 +31,10 @@ def hold_out(
     generator = np.random.default_rng(seed)
     classes, sizes = np.unique(labels, return_counts=True)
     if sizes.min() < 2:
+        lonely = class_names[classes[sizes.argmin()]]
         raise UserError(
-            f"class {classes[sizes.argmin()]} has only one training image: two are needed, one to "
-            "train on and one to hold out for validation"
+            f"class {lonely} has only one training image: two are needed, one to train on and one "
+            "to hold out for validation"
         )
     chosen = [
         generator.permutation(np.flatnonzero(labels == label))[:count]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from squeezed.data.dataset import SPLITS, Images, Labels
@@ -63,7 +63,7 @@ class TensorDataset:
                     )
                     for split in SPLITS
                 }
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
             raise UserError(
                 f"{path} is not a data set file ({error}); delete it and run the workflow again"
             ) from error
@@ -85,6 +85,7 @@ def write_tensor_dataset(
     class_names: list[str],
     splits: Mapping[str, tuple[NDArray[np.uint8], Labels]],
     source: Mapping[str, Any],
+    normalisation: tuple[list[float], list[float]] | None = None,
 ) -> None:
     """Write a data set file, whole or not at all; the same content gives the same bytes.
 
@@ -95,10 +96,10 @@ def write_tensor_dataset(
         splits: `train`, `validation` and `test`, each as images of shape (n, 3, H, W) and labels
             of shape (n,).
         source: where the images come from (names and checksums, no path of a machine).
+        normalisation: mean and standard deviation of each channel; default: those of all training
+            images.
     """
-    pixels = splits["train"][0]
-    # Channel by channel in float64: exact enough to be the same on every machine.
-    channels = [pixels[:, c].astype(np.float64).ravel() / 255 for c in range(pixels.shape[1])]
+    mean, std = normalisation or _normalisation(splits["train"][0])
     tensors = {}
     for split in SPLITS:
         images, labels = splits[split]
@@ -108,13 +109,26 @@ def write_tensor_dataset(
         "name": name,
         "digest": _digest(tensors),
         "class_names": list(class_names),
-        "mean": [round(float(channel.mean()), 6) for channel in channels],
-        "std": [round(float(channel.std()), 6) for channel in channels],
+        "mean": mean,
+        "std": std,
         "source": dict(source),
     }
     with atomic_path(path) as temporary:
         # One metadata key: safetensors writes several in no fixed order.
         save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+
+
+def _normalisation(pixels: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation of each channel, from how often each value occurs."""
+    mean, std = [], []
+    values = np.arange(256) / 255
+    for channel in range(pixels.shape[1]):
+        counts = np.bincount(pixels[:, channel].ravel(), minlength=256)
+        average = (counts * values).sum() / counts.sum()
+        variance = (counts * (values - average) ** 2).sum() / counts.sum()
+        mean.append(round(float(average), 6))
+        std.append(round(float(np.sqrt(variance)), 6))
+    return mean, std
 
 
 def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:

@@ -1,0 +1,215 @@
+"""A large data set: images stay in their folders, a manifest says which they are."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from squeezed.data.dataset import SPLITS, Images, Labels
+from squeezed.data.image_files import UNREADABLE, Geometry, open_rgb, to_array
+from squeezed.data.workers import configured_workers
+from squeezed.errors import UserError
+from squeezed.files import atomic_path
+
+HEADER_KEY = "squeezed_manifest"
+
+NORMALISATION_SAMPLE = 2000
+"""Training images that the mean and standard deviation are taken from."""
+
+
+class PathList(Sequence[str]):
+    """Many paths as one block of bytes: a tenth of what a list of strings takes."""
+
+    def __init__(self, block: NDArray[np.uint8], ends: NDArray[np.int64]) -> None:
+        """Hold the paths' UTF-8 bytes and where each ends."""
+        self.block, self.ends = block, ends
+
+    @classmethod
+    def pack(cls, paths: Sequence[str]) -> "PathList":
+        """Make one of strings."""
+        encoded = [path.encode() for path in paths]
+        ends = np.cumsum([len(path) for path in encoded], dtype=np.int64)
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), ends)
+
+    def __len__(self) -> int:
+        """Return the number of paths."""
+        return len(self.ends)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return one path."""
+        start = self.ends[index - 1] if index else 0
+        return self.block[start : self.ends[index]].tobytes().decode()
+
+
+class FileSplit:
+    """A split whose images are read from their files when asked for (see `Split`)."""
+
+    def __init__(self, root: Path, paths: PathList, labels: Labels, geometry: Geometry) -> None:
+        """Read images below `root`, brought to one size by `geometry`."""
+        self.root = root
+        self.paths = paths
+        self.labels = labels
+        self.geometry = geometry
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+    def open(self, index: int) -> Image.Image:
+        """Return one image in RGB, at its own size.
+
+        Raises:
+            UserError: if its file is gone or cannot be read.
+        """
+        path = self.root / self.paths[int(index)]
+        try:
+            return open_rgb(path.read_bytes())
+        except UNREADABLE as error:
+            raise UserError(
+                f"{path} cannot be read ({error}): bring the images back to where they were when "
+                "the data set was prepared, or prepare it again"
+            ) from error
+
+    def pixels(self, index: int) -> NDArray[np.uint8]:
+        """Return one image at the data set's size, shape (3, H, W)."""
+        return to_array(self.geometry.apply(self.open(index)))
+
+    def images(self, indices: NDArray[np.integer] | None = None) -> Images:
+        """Return the images at `indices` (default: all), shape (n, 3, H, W), in [0, 1]."""
+        chosen = np.arange(len(self)) if indices is None else np.asarray(indices)
+        batches = [images for images, _ in self.batches(64, chosen)]
+        return np.concatenate(batches) if batches else self._stack([])
+
+    def batches(
+        self, batch_size: int, indices: NDArray[np.integer] | None = None
+    ) -> Iterator[tuple[Images, Labels]]:
+        """Yield (images, labels) in the order of `indices` (default: all).
+
+        Threads read the next batch while one is used: memory holds two, whatever the split's size.
+        """
+        order = np.arange(len(self)) if indices is None else np.asarray(indices)
+        chunks = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+        with ThreadPoolExecutor(max(1, configured_workers())) as pool:
+            pending = [pool.submit(self.pixels, index) for index in (chunks[0] if chunks else ())]
+            for position, chunk in enumerate(chunks):
+                ready = [future.result() for future in pending]
+                following = chunks[position + 1] if position + 1 < len(chunks) else ()
+                pending = [pool.submit(self.pixels, index) for index in following]
+                yield self._stack(ready), self.labels[chunk]
+
+    def _stack(self, pixels: Sequence[NDArray[np.uint8]]) -> Images:
+        if not pixels:
+            return np.empty((0, *self.pixels(0).shape), np.float32)
+        return np.stack(pixels).astype(np.float32) / np.float32(255)
+
+
+class ManifestDataset:
+    """A data set read through a manifest (see `squeezed.data.dataset.Dataset`)."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open the manifest at `path`.
+
+        Raises:
+            UserError: if it is not a manifest.
+        """
+        try:
+            with safe_open(path, framework="numpy") as file:
+                header = json.loads((file.metadata() or {})[HEADER_KEY])
+                geometry = Geometry(**header["geometry"])
+                root = Path(header["root"]).expanduser()
+                splits = {
+                    split: FileSplit(
+                        root,
+                        PathList(
+                            file.get_tensor(f"{split}_paths"), file.get_tensor(f"{split}_ends")
+                        ),
+                        file.get_tensor(f"{split}_labels"),
+                        geometry,
+                    )
+                    for split in SPLITS
+                }
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            raise UserError(
+                f"{path} is not a manifest ({error}); delete it and run the workflow again"
+            ) from error
+        self.name: str = header["name"]
+        self.digest: str = header["digest"]
+        self.class_names: list[str] = header["class_names"]
+        self.mean: list[float] = header["mean"]
+        self.std: list[float] = header["std"]
+        self.source: dict[str, Any] = header["source"]
+        self.image_size: tuple[int, int] = (header["image_size"][0], header["image_size"][1])
+        self.train, self.validation, self.test = (splits[split] for split in SPLITS)
+
+
+def write_manifest(
+    path: str | Path,
+    *,
+    name: str,
+    root: Path,
+    class_names: list[str],
+    splits: Mapping[str, tuple[Sequence[str], Labels]],
+    geometry: Geometry,
+    digest: str,
+    source: Mapping[str, Any],
+    normalisation: tuple[list[float], list[float]] | None = None,
+) -> None:
+    """Write a manifest, whole or not at all; the same content gives the same bytes.
+
+    Args:
+        path: the safetensors file.
+        name: the data set's name.
+        root: the folder that the paths are below.
+        class_names: one for each label, in order.
+        splits: `train`, `validation` and `test`, each as paths and labels of shape (n,).
+        geometry: what brings images to one size.
+        digest: of the images.
+        source: where the images come from (names and checksums, no path of a machine).
+        normalisation: mean and standard deviation of each channel; default: those of a sample of
+            the training images.
+    """
+    packed = {s: (PathList.pack(paths), labels) for s, (paths, labels) in splits.items()}
+    train = FileSplit(root, *packed["train"], geometry)
+    mean, std = normalisation or _sampled_normalisation(train)
+    header = {
+        "name": name,
+        "digest": digest,
+        "root": root.as_posix(),
+        "class_names": list(class_names),
+        "geometry": {"resize": geometry.resize, "crop": geometry.crop},
+        "image_size": list(train.pixels(0).shape[1:]),
+        "mean": mean,
+        "std": std,
+        "source": dict(source),
+    }
+    tensors: dict[str, NDArray[Any]] = {}
+    for split in SPLITS:
+        paths, labels = packed[split]
+        tensors[f"{split}_paths"], tensors[f"{split}_ends"] = paths.block, paths.ends
+        tensors[f"{split}_labels"] = np.ascontiguousarray(labels, dtype=np.int64)
+    with atomic_path(path) as temporary:
+        # One metadata key: safetensors writes several in no fixed order.
+        save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+
+
+def _sampled_normalisation(split: FileSplit) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation of each channel over a seeded sample."""
+    generator = np.random.default_rng(0)
+    count = min(len(split), NORMALISATION_SAMPLE)
+    chosen = np.sort(generator.choice(len(split), count, replace=False))
+    total, squares, pixels = np.zeros(3), np.zeros(3), 0
+    for images, _ in split.batches(64, chosen):
+        values = images.astype(np.float64)
+        total += values.sum(axis=(0, 2, 3))
+        squares += (values**2).sum(axis=(0, 2, 3))
+        pixels += values.size // 3
+    mean = total / pixels
+    std = np.sqrt(squares / pixels - mean**2)
+    return [round(float(m), 6) for m in mean], [round(float(s), 6) for s in std]

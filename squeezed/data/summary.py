@@ -1,0 +1,44 @@
+"""What a prepared data set holds, in words and numbers for the report."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from squeezed.data.dataset import SPLITS, Dataset
+
+
+def summarise(dataset: Dataset, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of `data/{dataset}.json`.
+
+    Args:
+        dataset: as it was prepared.
+        settings: its section of the configuration.
+    """
+    counts = {split: len(getattr(dataset, split)) for split in SPLITS}
+    smallest = np.bincount(dataset.test.labels, minlength=len(dataset.class_names)).min()
+    return {
+        "name": dataset.name,
+        "description": settings["description"],
+        "source_kind": dataset.source["kind"],
+        "source_name": dataset.source["name"],
+        "source_sha256": dataset.source.get("sha256"),
+        "digest": dataset.digest,
+        "n_train": counts["train"],
+        "n_validation": counts["validation"],
+        "n_test": counts["test"],
+        "n_test_of_smallest_class": int(smallest),
+        "n_classes": len(dataset.class_names),
+        "class_names": dataset.class_names,
+        "image_height": dataset.image_size[0],
+        "image_width": dataset.image_size[1],
+        "mean": dataset.mean,
+        "std": dataset.std,
+        "storage": settings["storage"],
+    }
+
+
+def without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a data set's section as a result may show it: without the place on this machine."""
+    source = {key: value for key, value in settings["source"].items() if key != "path"}
+    return {**settings, "source": source}
