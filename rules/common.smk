@@ -17,6 +17,7 @@ for variable, first in (("PYTHONPATH", ROOT), ("PATH", Path(sys.executable).pare
 from squeezed.code_digest import code_digest
 from squeezed.configuration import complete_configuration, load_schema
 from squeezed.environment import check_torch_builds
+from squeezed.workers import WORKERS_VARIABLE
 from squeezed.errors import UserError
 
 # What a run makes and DVC versions, with Snakemake's records of it.
@@ -56,6 +57,7 @@ try:
     config = complete_configuration(config, load_schema(ROOT / "config.schema.yaml"))
     if workflow.is_main_process:
         check_records()
+    os.environ[WORKERS_VARIABLE] = str(config["workers"])
 except UserError as error:
     sys.exit(f"error: {error}")
 

@@ -1,6 +1,7 @@
 rule prepare_dataset:
     output:
         dataset=DATASET,
+        summary="data/{dataset}.json",
     log:
         "logs/data/{dataset}.log",
     benchmark:
@@ -20,4 +21,4 @@ rule prepare_dataset:
     shell:
         "python scripts/prepare_dataset.py"
         " --name {wildcards.dataset} --settings {params.settings:q}"
-        " --output {output.dataset} > {log} 2>&1"
+        " --output {output.dataset} --summary {output.summary} > {log} 2>&1"

@@ -14,9 +14,9 @@ from safetensors.numpy import save_file
 
 from squeezed.data.dataset import SPLITS, Images, Labels
 from squeezed.data.image_files import UNREADABLE, Geometry, open_rgb, to_array
-from squeezed.data.workers import configured_workers
 from squeezed.errors import UserError
 from squeezed.files import atomic_path
+from squeezed.workers import configured_workers
 
 HEADER_KEY = "squeezed_manifest"
 

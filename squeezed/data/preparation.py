@@ -229,8 +229,12 @@ def _hold_out(labels: Any, settings: Mapping[str, Any], class_names: list[str]) 
 
 
 def _normalisation(settings: Mapping[str, Any]) -> tuple[list[float], list[float]] | None:
-    fixed = settings["normalisation"]
-    return (fixed["mean"], fixed["std"]) if fixed else None
+    mean, std = settings["normalisation"]["mean"], settings["normalisation"]["std"]
+    if not mean and not std:
+        return None
+    if len(mean) != 3 or len(std) != 3:
+        raise UserError("`normalisation` needs three values of `mean` and three of `std`")
+    return mean, std
 
 
 def _files_geometry(name: str, settings: Mapping[str, Any]) -> Geometry:
