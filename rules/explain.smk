@@ -32,6 +32,10 @@ rule embed:
     conda:
         "../envs/squeezed.yaml"
     threads: threads_of
+    resources:
+        mem_mb=memory_mb(1500),
+        runtime=minutes(10),
+        gpu=gpus,
     params:
         settings=settings("embedding", "device", "threads"),
         code=code("embed"),
@@ -39,7 +43,8 @@ rule embed:
         "Embed test images with the {wildcards.variant} network of {wildcards.experiment},"
         " seed {wildcards.seed}"
     shell:
-        "python scripts/embed.py --model {input.model} --dataset {input.dataset}"
+        "SQUEEZED_GPUS={resources.gpu} python scripts/embed.py"
+        " --model {input.model} --dataset {input.dataset}"
         " --settings {params.settings:q} --seed {wildcards.seed}"
         " --baseline {input.baseline} --baseline-images {input.baseline_images}"
         " --features {output.features} --images {output.images} --result {output.result}"
@@ -60,6 +65,9 @@ rule map_tsne:
     conda:
         "../envs/squeezed.yaml"
     threads: threads_of
+    resources:
+        mem_mb=memory_mb(1000),
+        runtime=minutes(20),
     params:
         settings=settings("tsne", "threads"),
         code=code("map_tsne"),
@@ -91,6 +99,10 @@ rule map_cam:
     conda:
         "../envs/squeezed.yaml"
     threads: threads_of
+    resources:
+        mem_mb=memory_mb(2000),
+        runtime=minutes(30),
+        gpu=gpus,
     params:
         settings=settings("cam", "device", "threads"),
         code=code("map_cam"),
@@ -98,7 +110,8 @@ rule map_cam:
         "Map where the {wildcards.variant} network of {wildcards.experiment} looks,"
         " seed {wildcards.seed}"
     shell:
-        "python scripts/map_cam.py --model {input.model} --dataset {input.dataset}"
+        "SQUEEZED_GPUS={resources.gpu} python scripts/map_cam.py"
+        " --model {input.model} --dataset {input.dataset}"
         " --settings {params.settings:q} --seed {wildcards.seed}"
         " --baseline {input.baseline} --baseline-images {input.baseline_images}"
         " --maps {output.maps} --images {output.images} --result {output.result}"
