@@ -58,18 +58,16 @@ class TrainingResult:
 
     history: list[EpochRecord]
     best_epoch: int
-    """Counted from 1: highest validation accuracy, then lowest validation loss."""
+    """Counted from 1: highest validation accuracy, then lowest validation loss; 0 if `epochs` is 0
+    and the weights were left as they were."""
+    validation_accuracy: float
+    """The best epoch's accuracy on the validation images, in [0, 1]."""
     device: str
     """`cpu` or `cuda`."""
     precision: str
     """`fp32` or `bf16`, as it was used."""
     resumed_from_epoch: int = 0
     """The last epoch of an earlier, killed run that this one went on from; 0 if there was none."""
-
-    @property
-    def validation_accuracy(self) -> float:
-        """The best epoch's accuracy on the validation images, in [0, 1]."""
-        return self.history[self.best_epoch - 1].validation_accuracy
 
     def metrics(self) -> dict[str, Any]:
         """Return the exact fields of `training.json`."""
@@ -113,7 +111,7 @@ def train(
         settings: a `training` section of the configuration, complete: `epochs`, `batch_size`,
             `learning_rate` (the highest), `schedule` (`one_cycle`, `cosine`, `constant`),
             `warmup_share`, `momentum`, `weight_decay`, `label_smoothing`, `precision`,
-            `augmentation` (`horizontal_flip`, `crop_padding`) and `workers`.
+            `augmentation` (`horizontal_flip`, `crop_padding`, `resized_crop`).
         seed: of the batches, the augmentation and dropout.
         device: `cpu`, `cuda` or `auto`; the model returns to the CPU at the end.
         threads: of torch on the CPU.
@@ -142,14 +140,18 @@ def train(
         run.epoch(epoch)
         if resume and epoch < settings["epochs"]:
             run.save(resume)
-    model.network.load_state_dict(run.best_state)
+    if run.best_epoch:
+        model.network.load_state_dict(run.best_state)
+        accuracy = run.history[run.best_epoch - 1].validation_accuracy
+    else:
+        _, accuracy = evaluate_split(model, dataset.validation, chosen_device, run.precision)
     for parameter, required in run.required_gradients:
         parameter.requires_grad_(required)
     model.to("cpu").to(memory_format=torch.contiguous_format).eval()
     if resume:
         resume.delete()
     return TrainingResult(
-        run.history, run.best_epoch, chosen_device.type, run.precision, resumed_from
+        run.history, run.best_epoch, accuracy, chosen_device.type, run.precision, resumed_from
     )
 
 

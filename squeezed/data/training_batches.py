@@ -1,6 +1,6 @@
 """Batches to train on: in a new random order each epoch, augmented as tensors."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,7 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from squeezed.data.dataset import Split
+from squeezed.data.manifest import FileSplit
+from squeezed.data.streaming import streamed_pixels
 from squeezed.data.tensor_file import TensorSplit
+from squeezed.errors import UserError
 
 
 def training_batches(
@@ -18,7 +21,7 @@ def training_batches(
 
     Args:
         split: the images to train on.
-        settings: `batch_size`, `augmentation` and `workers` of a `training` section.
+        settings: `batch_size` and `augmentation` of a `training` section.
         seed: of the order and the augmentation: another one for each epoch.
         device: where the batches are wanted.
 
@@ -26,19 +29,40 @@ def training_batches(
         images of shape (n, 3, H, W), float32 in [0, 1], channels-last, and labels of shape (n,).
         The batches of an epoch hold all images once and differ by at most one image in size (batch
         norm would suffer from a small last one).
+
+    Raises:
+        UserError: if the augmentation does not fit the split, or an image cannot be read.
     """
-    if not isinstance(split, TensorSplit):
-        raise TypeError(f"cannot train on a {type(split).__name__}")
     generator = torch.Generator().manual_seed(seed)
-    pixels, labels = torch.from_numpy(split.pixels), torch.from_numpy(split.labels)
+    labels = torch.from_numpy(split.labels)
     order = torch.randperm(len(labels), generator=generator)
-    for chosen in order.tensor_split(batches_per_epoch(len(split), settings["batch_size"])):
+    chunks = order.tensor_split(batches_per_epoch(len(split), settings["batch_size"]))
+    augmentation = settings["augmentation"]
+    for chosen, pixels in zip(chunks, _pixels(split, chunks, augmentation, seed), strict=True):
         # Augmented as uint8 on the CPU, from the CPU's generator: the same images on any device.
-        batch = augment(pixels[chosen], settings["augmentation"], generator).to(device)
+        batch = augment(pixels, augmentation, generator).to(device)
         yield (
             batch.to(memory_format=torch.channels_last).float().div_(255),
             labels[chosen].to(device),
         )
+
+
+def _pixels(
+    split: Split, chunks: Sequence[Tensor], augmentation: Mapping[str, Any], seed: int
+) -> Iterator[Tensor]:
+    """Yield each chunk's images, uint8 of shape (n, 3, H, W)."""
+    if isinstance(split, FileSplit):
+        yield from streamed_pixels(split, chunks, augmentation["resized_crop"], seed)
+        return
+    if augmentation["resized_crop"] is not None:
+        raise UserError(
+            "`resized_crop` needs a data set of storage `files`, whose images keep their own size; "
+            "use `crop_padding` instead"
+        )
+    assert isinstance(split, TensorSplit)
+    pixels = torch.from_numpy(split.pixels)
+    for chosen in chunks:
+        yield pixels[chosen]
 
 
 def batches_per_epoch(images: int, batch_size: int) -> int:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from squeezed.data.dataset import Dataset
 from squeezed.errors import UserError
 from squeezed.models.classifier import Classifier
+from squeezed.models.pretrained import load_weights, read_state
 from squeezed.models.vgg6 import VGG6, initialise_vgg6
 
 __all__ = ["VGG6", "Classifier", "build_network", "create_classifier"]
@@ -37,7 +38,9 @@ def build_network(
             return VGG6(num_classes, image_size, **(arguments or {}))
         except TypeError as error:
             raise UserError(f"architecture vgg6: {error}") from error
-    raise UserError(f"there is no architecture {architecture!r}; choose vgg6")
+    from squeezed.models.torchvision_models import build_torchvision_model
+
+    return build_torchvision_model(architecture, num_classes, image_size, arguments or {})
 
 
 def create_classifier(
@@ -46,12 +49,13 @@ def create_classifier(
     """Build the classifier that a baseline's training starts from.
 
     Args:
-        architecture: an experiment's `architecture` section: `name`, `arguments`.
+        architecture: an experiment's `architecture` section: `name`, `arguments`, `weights`.
         dataset: gives the number of classes, the image size and the normalisation.
         seed: of the initial weights.
 
     Raises:
-        UserError: if there is no such architecture, or it does not fit the data set.
+        UserError: if there is no such architecture, it does not fit the data set, or its pretrained
+            weights cannot be had or do not fit.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -63,4 +67,17 @@ def create_classifier(
         )
     if isinstance(network, VGG6):
         initialise_vgg6(network, torch.Generator().manual_seed(seed))
+    weights = architecture["weights"]
+    if weights is not None:
+        load_weights(network, _pretrained_state(architecture["name"], weights), weights)
     return Classifier(network, dataset.mean, dataset.std)
+
+
+def _pretrained_state(architecture: str, weights: str) -> dict[str, Tensor]:
+    if weights != "imagenet":
+        return read_state(weights)
+    if architecture == "vgg6":
+        raise UserError("vgg6 has no ImageNet weights: set the architecture's `weights` to a path")
+    from squeezed.models.torchvision_models import imagenet_state
+
+    return imagenet_state(architecture)
