@@ -1,20 +1,27 @@
-"""Intervals and paired comparisons: how sure a figure is."""
+"""Intervals and paired comparisons: how sure a figure is.
+
+Needs scipy's special functions alone: importing `scipy.stats` takes longer than many jobs run.
+"""
+
+import statistics
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
+
+from squeezed.proportions import wilson_interval
+
+__all__ = [
+    "Interval",
+    "bootstrap_mean_interval",
+    "mcnemar_p_value",
+    "mean_interval_over_seeds",
+    "normal_interval",
+    "paired_proportion_interval",
+    "wilson_interval",
+]
 
 Interval = tuple[float, float]
-
-
-def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
-    """Return the Wilson score interval of a proportion, in [0, 1] (scipy's `binomtest`).
-
-    Raises:
-        ValueError: if n is 0 or `successes` is not in [0, n].
-    """
-    interval = stats.binomtest(int(successes), int(n)).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def bootstrap_mean_interval(
@@ -25,6 +32,8 @@ def bootstrap_mean_interval(
     Args:
         values: shape (n,), one value for each image. For a paired comparison pass the differences.
         seed: of the resampling.
+        confidence: of the interval.
+        resamples: how many means are drawn.
     """
     values = np.asarray(values, dtype=np.float64)
     generator = np.random.default_rng(seed)
@@ -45,23 +54,20 @@ def mean_interval_over_seeds(values: NDArray[np.floating], confidence: float = 0
     values = np.asarray(values, dtype=np.float64)
     if len(values) < 2:
         raise ValueError("an interval over seeds needs at least two seeds")
-    half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * stats.sem(values)
+    half = special.stdtrit(len(values) - 1, (1 + confidence) / 2) * _standard_error(values)
     return float(values.mean() - half), float(values.mean() + half)
 
 
-def mcnemar_p_value(
-    baseline_correct: NDArray[np.bool_], variant_correct: NDArray[np.bool_]
-) -> float:
-    """Return the exact two-sided McNemar p-value of two classifiers on the same images.
+def normal_interval(values: NDArray[np.floating], confidence: float = 0.95) -> Interval:
+    """Return the normal interval of the mean of independent values, such as one for each image.
 
-    Args:
-        baseline_correct, variant_correct: shape (n,), whether each image is classified correctly.
+    With one value there is no spread to see: the interval is without end.
     """
-    only_baseline = int(np.sum(baseline_correct & ~variant_correct))
-    only_variant = int(np.sum(~baseline_correct & variant_correct))
-    if only_baseline + only_variant == 0:
-        return 1.0
-    return float(stats.binomtest(only_baseline, only_baseline + only_variant, 0.5).pvalue)
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) < 2:
+        return -np.inf, np.inf
+    half = _normal_quantile(confidence) * _standard_error(values)
+    return float(values.mean() - half), float(values.mean() + half)
 
 
 def paired_proportion_interval(
@@ -86,17 +92,29 @@ def paired_proportion_interval(
     more, fewer, total = gained + 0.5, lost + 0.5, n + 2.0
     centre = (more - fewer) / total
     variance = (more + fewer - (more - fewer) ** 2 / total) / total**2
-    half = stats.norm.ppf((1 + confidence) / 2) * np.sqrt(variance)
-    return max(-1.0, float(centre - half)), min(1.0, float(centre + half))
+    half = _normal_quantile(confidence) * variance**0.5
+    return max(-1.0, centre - half), min(1.0, centre + half)
 
 
-def normal_interval(values: NDArray[np.floating], confidence: float = 0.95) -> Interval:
-    """Return the normal interval of the mean of independent values, such as one for each image.
+def mcnemar_p_value(
+    baseline_correct: NDArray[np.bool_], variant_correct: NDArray[np.bool_]
+) -> float:
+    """Return the exact two-sided McNemar p-value of two classifiers on the same images.
 
-    With one value there is no spread to see: the interval is without end.
+    Args:
+        baseline_correct, variant_correct: shape (n,), whether each image is classified correctly.
     """
-    values = np.asarray(values, dtype=np.float64)
-    if len(values) < 2:
-        return -np.inf, np.inf
-    half = stats.norm.ppf((1 + confidence) / 2) * stats.sem(values)
-    return float(values.mean() - half), float(values.mean() + half)
+    only_baseline = int(np.sum(baseline_correct & ~variant_correct))
+    only_variant = int(np.sum(~baseline_correct & variant_correct))
+    discordant = only_baseline + only_variant
+    if discordant == 0:
+        return 1.0
+    return min(1.0, 2 * float(special.bdtr(min(only_baseline, only_variant), discordant, 0.5)))
+
+
+def _normal_quantile(confidence: float) -> float:
+    return statistics.NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def _standard_error(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -122,6 +122,17 @@ def correct_before(frame: pd.DataFrame) -> NDArray[np.float64]:
     return _equal(frame["prediction_before"], frame["label"])
 
 
+def column(name: str) -> Scores:
+    """Return the score that a column holds; all unknown where there is no such column."""
+
+    def scores(frame: pd.DataFrame) -> NDArray[np.float64]:
+        if name not in frame:
+            return np.full(len(frame), np.nan)
+        return frame[name].to_numpy(np.float64)
+
+    return scores
+
+
 def paired_difference(
     experiment: Experiment,
     variant: str,
@@ -213,10 +224,24 @@ def unpaired_difference(ours: Estimate | None, other: Estimate | None) -> Estima
     return Estimate(value, value - half, value + half, None, ours.basis, ours.n)
 
 
+IMAGE_SCORES = {
+    "embedding": "embedding_images.csv",
+    "tsne": "tsne.csv",
+    "cam": "cam_images.csv",
+}
+"""The CSV beside an analysis that has each image's scores, in columns named like the metrics."""
+
+
 def difference(
     experiment: Experiment, variant: str, analysis: str, name: str, reference: str = "baseline"
 ) -> Estimate | None:
-    """Return a metric's difference, variant − reference: by seed where there are several."""
+    """Return a metric's difference, variant − reference: paired by image, by seed or not at all."""
+    if analysis in IMAGE_SCORES:
+        paired = paired_difference(
+            experiment, variant, IMAGE_SCORES[analysis], column(name), reference=reference
+        )
+        if paired is not None:
+            return paired
     ours = experiment.values(variant, analysis, name)
     other = experiment.values(reference, analysis, name)
     both = {seed: ours[seed] - other[seed] for seed in ours if seed in other}

@@ -172,12 +172,22 @@ def _map_doubts(experiment: Experiment) -> list[str]:
                     f"By {score.name}, {words} does as well as the baseline's own maps "
                     f"({plain(theirs.value)} against {plain(ours.value)})."
                 )
-    if experiment.any_value("cam", f"{METHOD}_randomisation_passed") is False:
+    random = metric(experiment, "baseline", "cam", f"{METHOD}_randomised_rank_correlation")
+    unrelated = metric(experiment, "baseline", "cam", f"{METHOD}_unrelated_rank_correlation")
+    if random is not None and unrelated is not None and _clearly_above(random, unrelated):
         doubts.append(
-            "Guided backpropagation draws nearly the same maps for re-initialised layers, so "
-            "that they show the image rather than what the network has learned."
+            "With every layer re-initialised, guided backpropagation still draws maps that "
+            f"correlate by {with_interval(random, plain)} with those of the trained network "
+            f"(maps of different images: {with_interval(unrelated, plain)}), so that they show the "
+            "image more than what was learned."
         )
     return doubts
+
+
+def _clearly_above(ours: Estimate, other: Estimate) -> bool:
+    low = ours.value if ours.low is None else ours.low
+    high = other.value if other.high is None else other.high
+    return low > high
 
 
 CLAIMS = [
