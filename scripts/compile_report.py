@@ -50,7 +50,7 @@ def main() -> None:
     arguments = parse_arguments()
     expected = parse_expectations(arguments.expected) if arguments.expected else None
     experiments = collect(arguments.results, expected, arguments.settings)
-    document = compose(experiments, arguments.settings)
+    document = compose(experiments, arguments.settings, arguments.data)
     write_report(document, arguments.templates, arguments.output)
     for sentence in document.missing:
         print(f"missing: {sentence}")

@@ -116,5 +116,5 @@ def _normal_quantile(confidence: float) -> float:
     return statistics.NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def _standard_error(values: NDArray[np.float64]) -> float:
+def _standard_error(values: NDArray[np.floating]) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values)))

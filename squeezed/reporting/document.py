@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from squeezed.reporting import paper, tables
 from squeezed.reporting.claims.catalogue import JudgedClaim, judge_all
 from squeezed.reporting.claims.verdict import Verdict
 from squeezed.reporting.collection import Experiment, missing_in_words
+from squeezed.reporting.figure_adversarial import draw_adversarial
 from squeezed.reporting.figure_overview import draw_overview
 from squeezed.reporting.figure_robustness import draw_robustness, robustness_curves
 from squeezed.reporting.figure_training import draw_training, training_curves
@@ -19,7 +21,7 @@ from squeezed.reporting.inconsistencies import Inconsistency, find_inconsistenci
 from squeezed.reporting.measures import PAPER_ATTACK, STRONG_ATTACK
 from squeezed.reporting.provenance_tables import Origin, trace
 from squeezed.reporting.reasons import reasons_for
-from squeezed.reporting.summary import Recommendation, answer, do_not_believe, recommend
+from squeezed.reporting.summary import Recommendation, Warning, answer, do_not_believe, recommend
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Section:
     data_line: str
     sentences: list[str]
     recommendation: Recommendation
-    warnings: list[str]
+    warnings: list[Warning]
     overview: list[str]
     tables: list[TableBlock]
     figures: list[FigureBlock]
@@ -99,15 +101,16 @@ class Document:
         return pd.concat([s.experiment.metrics() for s in self.sections], ignore_index=True)
 
 
-def compose(experiments: Sequence[Experiment], settings: Mapping[str, Any]) -> Document:
+def compose(experiments: Sequence[Experiment], settings: Mapping[str, Any], data: Path) -> Document:
     """Compute everything that the report shows.
 
     Args:
         experiments: the collected results.
         settings: the experiments' sections of the configuration, by name.
+        data: the folder of the prepared data sets.
     """
     return Document(
-        sections=[_section(experiment) for experiment in experiments],
+        sections=[_section(experiment, data) for experiment in experiments],
         inconsistencies=find_inconsistencies(),
         origin=trace(experiments),
         missing=missing_in_words(experiments),
@@ -115,7 +118,7 @@ def compose(experiments: Sequence[Experiment], settings: Mapping[str, Any]) -> D
     )
 
 
-def _section(experiment: Experiment) -> Section:
+def _section(experiment: Experiment, data: Path) -> Section:
     claims = judge_all(experiment)
     return Section(
         experiment=experiment,
@@ -125,7 +128,7 @@ def _section(experiment: Experiment) -> Section:
         warnings=do_not_believe(experiment, claims),
         overview=draw_overview(experiment),
         tables=_tables(experiment),
-        figures=_figures(experiment),
+        figures=_figures(experiment, data / f"{experiment.dataset}.safetensors"),
         claims=claims,
     )
 
@@ -200,7 +203,7 @@ def _tables(experiment: Experiment) -> list[TableBlock]:
     ]
 
 
-def _figures(experiment: Experiment) -> list[FigureBlock]:
+def _figures(experiment: Experiment, dataset: Path) -> list[FigureBlock]:
     made = [
         FigureBlock(
             "robustness",
@@ -210,6 +213,14 @@ def _figures(experiment: Experiment) -> list[FigureBlock]:
             "this L2 length (strong attack). The curves say more than any single figure: lower is "
             "easier to fool.",
             robustness_curves(experiment),
+        ),
+        FigureBlock(
+            "adversarial",
+            "What fools each variant",
+            draw_adversarial(experiment, dataset),
+            "Two test images, the nearest image that the strong attack found to fool each variant, "
+            "and the difference enlarged (grey: no change). Under each picture the predicted class "
+            "with its probability.",
         ),
         FigureBlock(
             "training",

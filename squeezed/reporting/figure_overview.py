@@ -69,7 +69,7 @@ PANELS = (
     ),
     Panel(
         "robustness",
-        "Change that fools it (median L2)",
+        "L2 that fools it",
         "more is better",
         number(2),
         _distance,

@@ -1,5 +1,9 @@
 """The quantities that claims, sentences and figures speak of, each computed in one place."""
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import (
     Estimate,
@@ -84,7 +88,7 @@ def extra_attack_drop(
 ) -> Estimate | None:
     """Return how much more accuracy an attack takes from a variant than from the baseline."""
 
-    def change(frame):  # type: ignore[no-untyped-def]
+    def change(frame: pd.DataFrame) -> NDArray[np.float64]:
         return correct_before(frame) - correct_after(frame)
 
     return paired_difference(experiment, variant, f"{attack}_images.csv", change)
@@ -119,3 +123,36 @@ def unreliable_reason(experiment: Experiment, variant: str) -> str | None:
         if record is not None and not record.get("reliable", True):
             return str(record.get("reason", "a diagnostic fails"))
     return None
+
+
+def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:
+    """Return by how much longer changes must be than the baseline's: the medians' ratio.
+
+    Of the strong attack, over the images that it fools in both. One seed: the interval is the
+    bootstrap's over images, which are the same for both.
+    """
+    ratios: dict[int, float] = {}
+    lengths = None
+    for seed in experiment.seeds:
+        ours = experiment.frame(seed, variant, f"{STRONG_ATTACK}_images.csv")
+        other = experiment.frame(seed, "baseline", f"{STRONG_ATTACK}_images.csv")
+        if ours is None or other is None:
+            continue
+        both = ours.merge(other, on="index", suffixes=("", "_baseline"))
+        fooled = both["success"].astype(bool) & both["success_baseline"].astype(bool)
+        lengths = both.loc[fooled, ["l2", "l2_baseline"]].to_numpy(np.float64)
+        if len(lengths) >= 2:
+            ratios[seed] = _median_ratio(lengths)
+    estimate = over_seeds(ratios)
+    if estimate is None or len(ratios) > 1 or lengths is None:
+        return estimate
+    generator = np.random.default_rng(0)
+    n = len(lengths)
+    resampled = [_median_ratio(lengths[generator.integers(0, n, n)]) for _ in range(1000)]
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return Estimate(estimate.value, float(low), float(high), None, f"{n:,} images", n)
+
+
+def _median_ratio(lengths: NDArray[np.float64]) -> float:
+    ours, other = np.median(lengths, axis=0)
+    return float(ours / other)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from squeezed.reporting.claims.catalogue import JudgedClaim
-from squeezed.reporting.claims.claim import SHARE_MARGIN, TIME_MARGIN
-from squeezed.reporting.claims.explainability import METHOD
-from squeezed.reporting.claims.verdict import Verdict
+from squeezed.reporting.claims.claim import DISTANCE_MARGIN, SHARE_MARGIN, TIME_MARGIN
+from squeezed.reporting.claims.explainability import CLUSTER_SCORES, MAP_SCORES, advantage
+from squeezed.reporting.claims.verdict import Verdict, exceeds, stays_within
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import Estimate, metric
 from squeezed.reporting.measures import (
@@ -15,6 +15,7 @@ from squeezed.reporting.measures import (
     accuracy,
     accuracy_drop,
     attack_drop,
+    distance_ratio,
     negated,
     ratio_to_baseline,
     speedup,
@@ -25,7 +26,6 @@ from squeezed.reporting.wording import (
     megabytes,
     number,
     percent,
-    plain,
     points,
     times,
     with_interval,
@@ -130,52 +130,47 @@ def _robustness_sentence(experiment: Experiment) -> str:
             f"{with_interval(negated(stated), points)}; no strong attack was run."
         )
     least = min(success, key=lambda v: success[v].value)
-    ratios = _known(
-        {
-            v: ratio_to_baseline(experiment, v, STRONG_ATTACK, "l2_median")
-            for v in experiment.compressed
-        }
-    )
-    lengths = listed([f"{variant_name(v)} {times(r.value)}" for v, r in ratios.items()])
-    first = (
-        f"A strong attack fools every variant on at least {percent(success[least].value)} of the "
-        "images it had right"
-        if success[least].value >= 0.5
-        else f"A strong attack fools {variant_name(least)} on {percent(success[least].value)} of "
-        "the images it had right"
+    who = "every variant" if success[least].value >= 0.5 else variant_name(least)
+    share = percent(success[least].value)
+    ratios = _known({v: distance_ratio(experiment, v) for v in experiment.compressed})
+    if not ratios:
+        return f"A strong attack fools {who} on {share} or more of the images it had right."
+    harder = [v for v, ratio in ratios.items() if exceeds(ratio, 1 + DISTANCE_MARGIN)]
+    easier = [v for v, ratio in ratios.items() if stays_within(ratio, 1 - DISTANCE_MARGIN)]
+    verdict = "; ".join(
+        f"{listed([f'{variant_name(v)} ({times(ratios[v].value)})' for v in some])} "
+        f"{'takes' if len(some) == 1 else 'take'} clearly {word} changes than the baseline"
+        for some, word in ((harder, "larger"), (easier, "smaller"))
+        if some
     )
     return (
-        f"{first}, with changes as long as the baseline's times: {lengths}."
-        if lengths
-        else (f"{first}.")
+        f"A strong attack fools {who} on at least {share} of the images it had right; "
+        f"{verdict or 'no variant takes clearly larger or smaller changes than the baseline'}."
     )
 
 
 def _explanation_sentence(experiment: Experiment) -> str:
-    scores = _known(
-        {v: metric(experiment, v, "tsne", "map_knn_accuracy") for v in experiment.variants}
-    )
-    share = f"{METHOD}_share_on_object"
-    maps = _known({v: metric(experiment, v, "cam", share) for v in experiment.variants})
     parts = []
-    if scores:
-        low, high = (
-            min(scores, key=lambda v: scores[v].value),
-            max(scores, key=lambda v: scores[v].value),
-        )
+    scores = (
+        (
+            CLUSTER_SCORES[0],
+            "In the t-SNE maps {} of the images lie among their own class",
+            percent,
+        ),
+        (MAP_SCORES[-1], "activation maps put {} of their weight on the object", percent),
+    )
+    for score, words, form in scores:
+        base = metric(experiment, "baseline", score.analysis, score.metric)
+        gains = _known({v: advantage(experiment, v, score) for v in experiment.compressed})
+        if base is None or not gains:
+            continue
+        most = max(gains, key=lambda v: abs(gains[v].value))
         parts.append(
-            f"In the t-SNE maps {percent(scores[low].value)} ({variant_name(low)}) to "
-            f"{percent(scores[high].value)} ({variant_name(high)}) of the images lie among their "
-            "own class"
-        )
-    if maps:
-        low, high = min(maps, key=lambda v: maps[v].value), max(maps, key=lambda v: maps[v].value)
-        parts.append(
-            f"activation maps put {plain(maps[low].value)} ({variant_name(low)}) to "
-            f"{plain(maps[high].value)} ({variant_name(high)}) of their weight on the object"
+            f"{words.format(form(base.value))} for the baseline; the largest change is "
+            f"{with_interval(gains[most], points)} ({variant_name(most)})"
         )
     if not parts:
-        return "Explainability: no embeddings or activation maps have been computed."
+        return "Explainability: no embeddings or activation maps have been compared."
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
 
@@ -230,24 +225,36 @@ def _slower(experiment: Experiment, variant: str) -> bool:
     return ratio is not None and _upper(ratio) < 1
 
 
-def do_not_believe(experiment: Experiment, claims: Sequence[JudgedClaim]) -> list[str]:
+@dataclass(frozen=True)
+class Warning:
+    """Something that a reader should not take home: what, and why."""
+
+    what: str
+    why: str
+
+
+def do_not_believe(experiment: Experiment, claims: Sequence[JudgedClaim]) -> list[Warning]:
     """Return what a reader should not take home, the weightiest first."""
     warnings = []
-    for judged in claims:
-        if judged.judgement.verdict is Verdict.NOT_SUPPORTED:
-            warnings.append(f"“{judged.claim.sentence}” {judged.judgement.doubts[0]}")
-    for judged in claims:
-        if judged.judgement.verdict is Verdict.NOT_REPRODUCED:
-            warnings.append(f"“{judged.claim.sentence}” {judged.judgement.reason}")
-    unreliable = [v for v in experiment.variants if unreliable_reason(experiment, v)]
+    for verdict in (Verdict.NOT_SUPPORTED, Verdict.NOT_REPRODUCED):
+        for judged in claims:
+            judgement = judged.judgement
+            if judgement.verdict is verdict:
+                because = judgement.doubts or [finding.sentence for finding in judgement.findings]
+                warnings.append(Warning(judged.claim.sentence, because[0]))
+    unreliable = [variant_name(v) for v in experiment.variants if unreliable_reason(experiment, v)]
     if unreliable:
         warnings.append(
-            f"Robustness figures of {listed([variant_name(v) for v in unreliable])}: the gate "
-            "marks them unreliable."
+            Warning(
+                f"Robustness figures of {listed(unreliable)}.", "The gate marks them unreliable."
+            )
         )
     if len(experiment.seeds) == 1:
         warnings.append(
-            "Small differences: with one seed the intervals are over images, and do not show how "
-            f"much another training run would differ. Under {percent(SHARE_MARGIN)} counts as none."
+            Warning(
+                f"Differences under {percent(SHARE_MARGIN)}.",
+                "With one seed the intervals are over images: they do not show how much another "
+                "training run would differ.",
+            )
         )
     return warnings

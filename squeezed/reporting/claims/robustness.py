@@ -23,9 +23,9 @@ from squeezed.reporting.measures import (
     accuracy_after_difference,
     attack_drop,
     attack_speedup,
+    distance_ratio,
     extra_attack_drop,
     negated,
-    ratio_to_baseline,
     unreliable_reason,
 )
 from squeezed.reporting.vocabulary import variant_name
@@ -208,7 +208,7 @@ def _closer(experiment: Experiment, variants: list[str]) -> list[str]:
     """Return the doubt that a variant is fooled by clearly smaller changes under strong attack."""
     doubts = []
     for variant in variants:
-        ratio = ratio_to_baseline(experiment, variant, STRONG_ATTACK, "l2_median")
+        ratio = distance_ratio(experiment, variant)
         if ratio is not None and stays_within(ratio, 1 - DISTANCE_MARGIN):
             doubts.append(
                 f"Under the strong attack {variant_name(variant)} is fooled by changes "
