@@ -108,9 +108,9 @@ def _draw_row(
         one.set_yticks([])
         for spine in one.spines.values():
             spine.set_visible(False)
-    row = table.loc[index] if index in table.index else None
-    if change is None or row is None:
+    if change is None:
         return
+    row = table.iloc[table.index.get_loc(index)]
     _show(axes[0], original, _said(data, row, "before"))
     if not row["success"]:
         axes[1].text(0.5, 0.5, "not fooled", ha="center", va="center", fontsize=8, color=MUTED)

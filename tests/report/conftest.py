@@ -1,0 +1,39 @@
+"""What the report's tests share: a compiled report of made-up results, and a browser."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from squeezed.reporting.collection import collect
+from squeezed.reporting.document import Document, compose
+from squeezed.reporting.files import write_report
+from tests.report.browser import Browser, find_browser
+from tests.report.made_up import paper_like
+
+TEMPLATES = Path(__file__).parents[2] / "reports" / "templates"
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Document, Path]:
+    """Return the document of a made-up run of two experiments, and the folder of its report."""
+    folder = tmp_path_factory.mktemp("report")
+    results = paper_like().write(folder / "results", "digits")
+    paper_like().write(results, "cifar10", seeds=(0, 1, 2))
+    settings = {"digits": {"dataset": "digits"}, "cifar10": {"dataset": "cifar10"}}
+    document = compose(collect(results, None, settings), settings, folder / "data")
+    write_report(document, TEMPLATES, folder / "out")
+    return document, folder / "out"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return a running browser; without one the tests are skipped, and a warning says so."""
+    executable = find_browser()
+    if executable is None:
+        message = "NO BROWSER: the report was not looked at (apt-get install chromium)"
+        warnings.warn(message, stacklevel=1)
+        pytest.skip(message)
+    with Browser(executable) as running:
+        yield running

@@ -1,0 +1,132 @@
+"""The report in a real browser: it works, fits, asks for nothing, and is not blank."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from squeezed.reporting.document import Document
+from tests.report.browser import Browser
+
+SIZES = {"phone": (390, 844), "laptop": (1440, 900)}
+
+
+@pytest.fixture
+def page(compiled: tuple[Document, Path], browser: Browser) -> Browser:
+    """Return the browser with the report open in it."""
+    browser.resize(1440, 900)
+    browser.open(compiled[1] / "report.html")
+    return browser
+
+
+def test_the_page_asks_for_nothing_and_complains_of_nothing(page: Browser) -> None:
+    asked = [url for url in page.requests() if not url.startswith("data:")]
+    assert len(asked) == 1 and asked[0].endswith("report.html")
+    assert page.problems() == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_nothing_is_wider_than_the_window(page: Browser, size: str, dark: bool) -> None:
+    width, height = SIZES[size]
+    page.resize(width, height, dark=dark)
+    # Elements that scroll by themselves (wide tables) may hold wider ones; the page may not.
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    beyond = page.evaluate(
+        f"""[...document.querySelectorAll("main *")].filter(e =>
+            !e.closest(".scroll, pre") && e.getBoundingClientRect().right > {width} + 1
+        ).map(e => e.outerHTML.slice(0, 80))"""
+    )
+    assert beyond == []
+
+
+def test_tables_sort_by_mouse_and_keyboard(page: Browser) -> None:
+    column = 'document.querySelector("table.figures").tHead.rows[0].cells[1]'
+    values = """[...document.querySelector("table.figures").tBodies[0].rows]
+        .map(row => Number(row.cells[1].dataset.sort))"""
+    before = page.evaluate(values)
+    page.evaluate(f'{column}.querySelector("button").click()')
+    assert page.evaluate(values) == sorted(before) != before
+    assert page.evaluate(f'{column}.getAttribute("aria-sort")') == "ascending"
+    page.evaluate(f'{column}.querySelector("button").focus()')
+    page.press("Enter")
+    assert page.evaluate(values) == sorted(before, reverse=True)
+    assert page.evaluate(f'{column}.getAttribute("aria-sort")') == "descending"
+
+
+def test_every_table_of_figures_has_a_sortable_heading_in_each_column(page: Browser) -> None:
+    assert page.evaluate(
+        """[...document.querySelectorAll("table")].every(table =>
+            [...table.tHead.rows[0].cells].every(cell => cell.querySelector("button")))"""
+    )
+
+
+def test_every_internal_link_has_a_target_and_ids_are_unique(page: Browser) -> None:
+    assert page.evaluate("""document.querySelectorAll('a[href^="#"]').length""") > 10
+    lost = page.evaluate(
+        """[...document.querySelectorAll('a[href^="#"], use')]
+        .map(a => a.getAttribute("href") ?? a.getAttribute("xlink:href"))
+        .filter(href => !document.getElementById(href.slice(1)))"""
+    )
+    assert lost == []
+    twice = page.evaluate(
+        """(() => { const ids = [...document.querySelectorAll("[id]")].map(e => e.id);
+        return ids.filter((id, place) => ids.indexOf(id) !== place); })()"""
+    )
+    assert twice == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_picture_is_described_and_not_blank(page: Browser, dark: bool) -> None:
+    page.resize(1440, 900, dark=dark)
+    bare = page.evaluate(
+        """[...document.querySelectorAll("img, svg")].filter(e => !e.closest("svg svg")
+            && !(e.getAttribute("alt") || e.getAttribute("aria-label"))).length"""
+    )
+    assert bare == 0
+    boxes = page.evaluate(
+        """[...document.querySelectorAll("main figure svg, main figure img")]
+        .filter(e => !e.parentElement.closest("svg")).map(e => {
+            const box = e.getBoundingClientRect();
+            return [box.x + scrollX, box.y + scrollY, box.width, box.height]; })"""
+    )
+    assert len(boxes) >= 6
+    picture = Image.open(io.BytesIO(page.screenshot(whole=True))).convert("L")
+    pixels = np.asarray(picture)
+    for x, y, width, height in boxes:
+        assert width > 50 and height > 50
+        inside = pixels[round(y) : round(y + height), round(x) : round(x + width)]
+        assert inside.std() > 5, "a figure is blank"
+
+
+def test_text_stands_out_from_its_background_in_the_dark(page: Browser) -> None:
+    page.resize(1440, 900, dark=True)
+    ink, paper = page.evaluate(
+        """(() => { const style = getComputedStyle(document.body);
+        return [style.color, style.backgroundColor].map(c => c.match(/\\d+/g).map(Number)); })()"""
+    )
+    assert min(ink[:3]) > 180 and max(paper[:3]) < 60
+
+
+def test_the_skip_link_is_the_first_stop_of_the_keyboard(page: Browser) -> None:
+    page.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#answer"
+
+
+def test_everything_folded_is_printed(page: Browser) -> None:
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("[...document.querySelectorAll('details')].every(d => d.open)")
+
+
+def test_the_first_screen_answers(page: Browser) -> None:
+    for width, height in SIZES.values():
+        page.resize(width, height)
+        tops = page.evaluate(
+            """[".answer", ".box.ship"].map(s =>
+                document.querySelector(s).getBoundingClientRect().top)"""
+        )
+        assert tops[0] < height / 2
+    page.resize(*SIZES["laptop"])
+    assert page.evaluate('document.querySelector(".panels").getBoundingClientRect().top') < 900
