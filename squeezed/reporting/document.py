@@ -85,8 +85,8 @@ class Document:
                     "verdict": judged.judgement.verdict.value,
                     "sentence": judged.claim.sentence,
                     "where": judged.claim.where,
-                    "paper": judged.paper,
-                    "ours": judged.judgement.ours,
+                    "paper": "; ".join(judged.paper),
+                    "ours": "; ".join(judged.judgement.ours),
                     "reason": judged.judgement.reason,
                     "needs": judged.judgement.needs,
                 }
@@ -156,6 +156,14 @@ def _tables(experiment: Experiment) -> list[TableBlock]:
             tables.make_table("table_1", experiment, tables.TABLE_ONE),
             "Every variant exported to ONNX and run by ONNX Runtime with the same threads and "
             "batch size. Small grey figures are the paper's.",
+            (),
+        ),
+        (
+            "table_1_more",
+            "Table I, continued: where compression shows, and where it does not",
+            tables.make_table("table_1_more", experiment, tables.TABLE_ONE_MORE),
+            "Sizes after gzip, what is left to store and to multiply, and memory. Below, each "
+            "figure of Table I that a variant does not improve, with the reason.",
             reasons_for(experiment),
         ),
         (

@@ -110,7 +110,7 @@ def _draw_row(
             spine.set_visible(False)
     if change is None:
         return
-    row = table.iloc[table.index.get_loc(index)]
+    row = table[table.index == index].iloc[0]
     _show(axes[0], original, _said(data, row, "before"))
     if not row["success"]:
         axes[1].text(0.5, 0.5, "not fooled", ha="center", va="center", fontsize=8, color=MUTED)

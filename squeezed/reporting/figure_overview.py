@@ -14,7 +14,7 @@ from squeezed.reporting.style import INK, MUTED, new_figure, styled, to_svg
 from squeezed.reporting.vocabulary import VARIANT_COLOURS, variant_name
 from squeezed.reporting.wording import Format, megabytes, number, percent, times
 
-PANEL_SIZE = (3.05, 2.35)
+PANEL_SIZE = (3.05, 2.5)
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,11 @@ def _draw_panel(
         doubtful = panel.key == "robustness" and unreliable_reason(experiment, variant)
         label = variant_name(variant) + (" *" if doubtful else "")
         axes.text(
-            0, row - 0.36, label, transform=axes.get_yaxis_transform(), fontsize=8, color=MUTED
+            0, row - 0.3, label, transform=axes.get_yaxis_transform(), fontsize=8, color=MUTED
         )
     if panel.reference is not None:
         axes.axvline(panel.reference, color=MUTED, lw=0.8, ls=(0, (2, 2)), zorder=1)
-    axes.set_ylim(len(variants) - 0.5, -0.75)
+    axes.set_ylim(len(variants) - 0.55, -0.7)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_visible(False)
@@ -135,7 +135,7 @@ def _draw_variant(
     if estimate is None:
         axes.text(
             0,
-            row + 0.1,
+            row + 0.16,
             "no result",
             transform=axes.get_yaxis_transform(),
             fontsize=8,
@@ -145,17 +145,17 @@ def _draw_variant(
         )
         return
     if panel.from_zero:
-        axes.barh(row + 0.1, estimate.value, height=0.4, color=colour, zorder=2)
+        axes.barh(row + 0.16, estimate.value, height=0.34, color=colour, zorder=2)
     else:
-        axes.plot(estimate.value, row + 0.1, "o", color=colour, ms=7, zorder=3)
+        axes.plot(estimate.value, row + 0.16, "o", color=colour, ms=7, zorder=3)
     right = estimate.value
     if estimate.low is not None and estimate.high is not None:
         ink = INK if panel.from_zero else colour
-        axes.plot([estimate.low, estimate.high], [row + 0.1] * 2, "-", color=ink, lw=1.6, zorder=3)
+        axes.plot([estimate.low, estimate.high], [row + 0.16] * 2, "-", color=ink, lw=1.6, zorder=3)
         right = max(right, estimate.high)
     axes.annotate(
         panel.form(estimate.value),
-        (right, row + 0.1),
+        (right, row + 0.16),
         xytext=(6, 0),
         textcoords="offset points",
         va="center",

@@ -16,7 +16,15 @@ from squeezed.reporting.document import Document
 from squeezed.reporting.exports import metrics_tree, plot_frames
 from squeezed.reporting.render import render, write_csv, write_json, write_text
 
-TABLES = ("table_1", "gate", "table_2_paper", "table_2_strong", "embedding", "training")
+TABLES = (
+    "table_1",
+    "table_1_more",
+    "gate",
+    "table_2_paper",
+    "table_2_strong",
+    "embedding",
+    "training",
+)
 FIGURES = ("robustness", "adversarial", "training")
 """What every experiment has a file of, be there data or not: rules declare their outputs."""
 

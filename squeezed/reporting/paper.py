@@ -7,7 +7,7 @@ Convolutional Models". Shares are in [0, 1], sizes in MB as printed, times in s 
 from dataclasses import dataclass
 
 TITLE = "Towards Understanding the Behaviors of Pretrained Compressed Convolutional Models"
-AUTHORS = "Timothy Zee, Manohar Lakshmana and Ifeoma Nwogu"
+AUTHORS = "Zee, Lakshmana and Nwogu"
 
 
 @dataclass(frozen=True)

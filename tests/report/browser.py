@@ -57,10 +57,10 @@ class Browser:
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         commands, self._commands = _high(*os.pipe())
         self._replies, replies = _high(*os.pipe())
+        command = [executable, *FLAGS, f"--user-data-dir={self._profile.name}", "about:blank"]
         self._process = subprocess.Popen(
             # The shell puts the pipes' ends where the browser looks for them.
-            ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{replies}', "bash", executable, *FLAGS]
-            + [f"--user-data-dir={self._profile.name}", "about:blank"],
+            ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{replies}', "bash", *command],
             pass_fds=(commands, replies),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

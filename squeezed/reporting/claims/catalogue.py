@@ -17,7 +17,7 @@ class JudgedClaim:
 
     claim: Claim
     experiment: str
-    paper: str
+    paper: list[str]
     judgement: Judgement
 
 

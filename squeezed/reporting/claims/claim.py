@@ -24,8 +24,8 @@ class Claim:
     sentence: str
     where: str
     """Where the paper draws it."""
-    paper: Callable[[str | None], str]
-    """The paper's figures for one of its data sets (None: for all, in short)."""
+    paper: Callable[[str | None], list[str]]
+    """The paper's figures for one of its data sets (None: for the one nearest to it), by line."""
     test: str
     """The rule in words."""
     rule: Callable[[Experiment], Judgement]

@@ -74,7 +74,7 @@ def judge_none_worse(experiment: Experiment) -> Judgement:
             )
             if gain is not None and score is CLUSTER_SCORES[0]:
                 ours.append(f"{name} {with_interval(gain, score.form)}")
-    return judge(findings, f"neighbours in the map: {', '.join(ours)}" if ours else "")
+    return judge(findings, ["neighbours in the map:", *ours] if ours else [])
 
 
 def judge_quantized_best(experiment: Experiment) -> Judgement:
@@ -106,7 +106,7 @@ def judge_quantized_best(experiment: Experiment) -> Judgement:
                 what_it_takes(gain, score.margin, f"the result {score.analysis}"),
             )
         )
-    return judge(findings, ", ".join(ours))
+    return judge(findings, ours)
 
 
 def judge_localisation(experiment: Experiment) -> Judgement:
@@ -121,7 +121,7 @@ def judge_localisation(experiment: Experiment) -> Judgement:
         if known:
             score, gain = known[-1]
             ours.append(f"{variant_name(variant)} {with_interval(gain, score.form)}")
-    words = f"{_last_score(experiment)}: {', '.join(ours)}" if ours else ""
+    words = [f"{_last_score(experiment)}:", *ours] if ours else []
     return judge(findings, words, _map_doubts(experiment))
 
 
@@ -195,7 +195,7 @@ CLAIMS = [
         "clusters_not_worse",
         "No compressed variant's classes cluster worse than the baseline's.",
         "IV-C3a, Figure 2",
-        lambda dataset: "ImageNet, by eye, no figure",
+        lambda dataset: ["ImageNet, by eye, no figure"],
         "Neighbours in the map and in the features within one point of the baseline's or better, "
         f"silhouette within {SCORE_MARGIN}.",
         judge_none_worse,
@@ -204,7 +204,7 @@ CLAIMS = [
         "quantized_clusters_best",
         "The quantized model shows the most distinct clusters.",
         "IV-C3a, Figure 2",
-        lambda dataset: "ImageNet, by eye, no figure",
+        lambda dataset: ["ImageNet, by eye, no figure"],
         f"It scores higher than its closest rival by over one point (silhouette: {SCORE_MARGIN}).",
         judge_quantized_best,
     ),
@@ -212,7 +212,7 @@ CLAIMS = [
         "localisation",
         "Localisation is preserved, and even enhanced by quantization.",
         "IV-C3b, V, Figure 5",
-        lambda dataset: "SVHN, by eye, no figure",
+        lambda dataset: ["SVHN, by eye, no figure"],
         f"Scores of the maps within {SCORE_MARGIN} of the baseline's or better; quantized better "
         "by more than that; maps must beat their controls and depend on the trained weights.",
         judge_localisation,

@@ -44,7 +44,7 @@ def judge_accuracy(experiment: Experiment) -> Judgement:
                 what_it_takes(drop, paper.ACCURACY_DROP, f"the evaluation of {name}"),
             )
         )
-    return judge(findings, ", ".join(ours))
+    return judge(findings, ours)
 
 
 def judge_size(experiment: Experiment) -> Judgement:
@@ -72,7 +72,7 @@ def judge_size(experiment: Experiment) -> Judgement:
                 f"Quantized is {times(quantized / other)} the size of {name}.",
             )
         )
-    return judge(findings, ", ".join(ours))
+    return judge(findings, ours)
 
 
 def _size(experiment: Experiment, variant: str) -> float | None:
@@ -101,7 +101,7 @@ def judge_speed(experiment: Experiment) -> Judgement:
                 what_it_takes(ratio, TIME_MARGIN, f"the evaluation of {name}"),
             )
         )
-    return judge(findings, ", ".join(ours))
+    return judge(findings, ours)
 
 
 def judge_ablated_size(experiment: Experiment) -> Judgement:
@@ -110,7 +110,7 @@ def judge_ablated_size(experiment: Experiment) -> Judgement:
     needs = "the evaluation of Baseline and Ablated"
     if ratio is None:
         missing = Finding("ablated", None, "The ablated model was not evaluated.", needs)
-        return judge([missing], "")
+        return judge([missing], [])
     printed = [
         rows["ablated"].size_mb / rows["baseline"].size_mb for rows in paper.TABLE_ONE.values()
     ]
@@ -135,10 +135,10 @@ def judge_ablated_size(experiment: Experiment) -> Judgement:
             f"{'as' if ratio.value < 1 else 'unlike'} in the table.",
         ),
     ]
-    return judge(findings, f"{times(ratio.value)} the baseline's file")
+    return judge(findings, [f"{times(ratio.value)} the baseline's file"])
 
 
-def _paper_accuracy(dataset: str | None) -> str:
+def _paper_accuracy(dataset: str | None) -> list[str]:
     rows = paper.TABLE_ONE[dataset or PAPER_FIGURES_OF]
     base = rows["baseline"].accuracy
     parts = [
@@ -146,16 +146,16 @@ def _paper_accuracy(dataset: str | None) -> str:
         for v, row in rows.items()
         if v != "baseline"
     ]
-    return f"{_row_name(dataset)}: {', '.join(parts)}"
+    return [f"{_row_name(dataset)}:", *parts]
 
 
-def _paper_size(dataset: str | None) -> str:
+def _paper_size(dataset: str | None) -> list[str]:
     rows = paper.TABLE_ONE[dataset or PAPER_FIGURES_OF]
     parts = [f"{variant_name(v)} {row.size_mb:g} MB" for v, row in rows.items()]
-    return f"{_row_name(dataset)}: {', '.join(parts)}"
+    return [f"{_row_name(dataset)}:", *parts]
 
 
-def _paper_speed(dataset: str | None) -> str:
+def _paper_speed(dataset: str | None) -> list[str]:
     rows = paper.TABLE_ONE[dataset or PAPER_FIGURES_OF]
     base = rows["baseline"].time_10000_s
     parts = [
@@ -163,7 +163,7 @@ def _paper_speed(dataset: str | None) -> str:
         for v, row in rows.items()
         if v != "baseline"
     ]
-    return f"{_row_name(dataset)}: {', '.join(parts)}"
+    return [f"{_row_name(dataset)}:", *parts]
 
 
 CLAIMS = [
@@ -196,7 +196,10 @@ CLAIMS = [
         "ablated_size",
         "The ablated model's file: it grows (text), it shrinks to 0.82× (table).",
         "IV-B3 against Table I",
-        lambda dataset: "text: “increases”; table: 9.87 → 8.11 MB (0.82×), 540 → 531 MB (0.98×)",
+        lambda dataset: [
+            "text: “increases”",
+            "table: 9.87 → 8.11 MB (0.82×), 540 → 531 MB (0.98×)",
+        ],
         f"Its size over the baseline's: above 1, and within {ABLATED_TOLERANCE} of a printed one.",
         judge_ablated_size,
     ),

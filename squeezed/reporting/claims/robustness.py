@@ -57,7 +57,7 @@ def judge_baseline_falls(experiment: Experiment) -> Judgement:
         sentence,
         what_it_takes(drop, threshold, f"the result {PAPER_ATTACK} of Baseline"),
     )
-    return judge([finding], "" if drop is None else with_interval(negated(drop), points))
+    return judge([finding], [] if drop is None else [with_interval(negated(drop), points)])
 
 
 def judge_not_worse(experiment: Experiment) -> Judgement:
@@ -81,7 +81,7 @@ def judge_not_worse(experiment: Experiment) -> Judgement:
         )
     doubts = [*_harmless(experiment), *_gate(experiment, experiment.compressed)]
     doubts += _closer(experiment, experiment.compressed)
-    return judge(findings, ", ".join(ours), doubts)
+    return judge(findings, ours, doubts)
 
 
 def judge_quantization_stops(experiment: Experiment) -> Judgement:
@@ -112,7 +112,7 @@ def judge_quantization_stops(experiment: Experiment) -> Judgement:
                 f"{name}."
             )
     doubts += [*_never_moved(experiment), *_gate(experiment, list(QUANTIZED))]
-    return judge(findings, ", ".join(ours), doubts)
+    return judge(findings, ours, doubts)
 
 
 def judge_pruning(experiment: Experiment) -> Judgement:
@@ -144,7 +144,7 @@ def judge_pruning(experiment: Experiment) -> Judgement:
     if quicker is not None:
         ours.append(f"attack {with_interval(quicker, times)} as fast")
     doubts = [*_gate(experiment, ["pruned"]), *_closer(experiment, ["pruned"])]
-    return judge(findings, ", ".join(ours), doubts)
+    return judge(findings, ours, doubts)
 
 
 def judge_quantized_faster(experiment: Experiment) -> Judgement:
@@ -169,7 +169,7 @@ def judge_quantized_faster(experiment: Experiment) -> Judgement:
                 what_it_takes(ratio, printed / 2, f"the result attack_timing of {name}"),
             )
         )
-    return judge(findings, ", ".join(ours))
+    return judge(findings, ours)
 
 
 def _harmless(experiment: Experiment) -> list[str]:
@@ -217,7 +217,7 @@ def _closer(experiment: Experiment, variants: list[str]) -> list[str]:
     return doubts
 
 
-def _paper_after(dataset: str | None) -> str:
+def _paper_after(dataset: str | None) -> list[str]:
     rows = paper.TABLE_TWO["cifar10"]
     base = rows["baseline"].accuracy_after
     parts = [
@@ -225,7 +225,7 @@ def _paper_after(dataset: str | None) -> str:
         for v, row in rows.items()
         if v != "baseline"
     ]
-    return f"CIFAR-10, after the attack: {', '.join(parts)}"
+    return ["CIFAR-10, after the attack:", *parts]
 
 
 CLAIMS = [
@@ -234,7 +234,7 @@ CLAIMS = [
         "The Carlini–Wagner attack (40 steps, learning rate 0.5e-4) takes 33.8 points of "
         "accuracy from the baseline.",
         "IV-D1, Table II",
-        lambda dataset: "CIFAR-10: 81.1 → 47.3 %, −33.8 points",
+        lambda dataset: ["CIFAR-10:", "Baseline 81.1 → 47.3 %"],
         "At the paper's settings the baseline loses at least half as much.",
         judge_baseline_falls,
     ),
@@ -251,7 +251,11 @@ CLAIMS = [
         "quantization_stops_attack",
         "Quantization stops the attack.",
         "IV-D1, Table II",
-        lambda dataset: "CIFAR-10: Quantized 81.9 → 81.9 %, Pruned + quantized 75.7 → 75.7 %",
+        lambda dataset: [
+            "CIFAR-10:",
+            "Quantized 81.9 → 81.9 %",
+            "Pruned + quantized 75.7 → 75.7 %",
+        ],
         "The attack takes at most one point; and the gate, the strong attack and the effect on "
         "the baseline must not show another cause.",
         judge_quantization_stops,
@@ -260,7 +264,11 @@ CLAIMS = [
         "pruning_weakens_attack",
         "Pruning makes the attack weaker, and faster to run.",
         "IV-D1, Table II",
-        lambda dataset: "CIFAR-10: drop 29.7 against 33.8 points; 5,270 against 8,283 ms (1.57×)",
+        lambda dataset: [
+            "CIFAR-10:",
+            "drop 29.7 against 33.8 points",
+            "5,270 against 8,283 ms (1.57×)",
+        ],
         "The drop is smaller than the baseline's by over one point, and the attack at least "
         f"{TIME_MARGIN}× as fast.",
         judge_pruning,
@@ -269,7 +277,7 @@ CLAIMS = [
         "quantized_attack_faster",
         "The attack runs six times faster on quantized models.",
         "IV-D1, Table II",
-        lambda dataset: "CIFAR-10: Quantized 6.02×, Pruned + quantized 6.78×",
+        lambda dataset: ["CIFAR-10:", "Quantized 6.02×", "Pruned + quantized 6.78×"],
         "At least half of the printed ratio.",
         judge_quantized_faster,
     ),

@@ -38,8 +38,8 @@ class Judgement:
 
     verdict: Verdict
     reason: str
-    ours: str
-    """Our figures in a few words."""
+    ours: Sequence[str]
+    """Our figures, a line for each variant."""
     findings: Sequence[Finding] = ()
     doubts: Sequence[str] = field(default_factory=tuple)
     """Diagnostics that show that the figure does not mean what it seems to."""
@@ -127,7 +127,9 @@ def verdict_of(findings: Sequence[Finding], doubts: Sequence[str] = ()) -> Verdi
     return Verdict.UNDECIDED
 
 
-def judge(findings: Sequence[Finding], ours: str, doubts: Sequence[str] = ()) -> Judgement:
+def judge(
+    findings: Sequence[Finding], ours: Sequence[str], doubts: Sequence[str] = ()
+) -> Judgement:
     """Judge a claim from its findings; the reason names what decided it."""
     verdict = verdict_of(findings, doubts)
     decisive = {
@@ -141,7 +143,7 @@ def judge(findings: Sequence[Finding], ours: str, doubts: Sequence[str] = ()) ->
     return Judgement(
         verdict=verdict,
         reason=" ".join(decisive) or "There is nothing to judge it by.",
-        ours=ours or "–",
+        ours=tuple(ours),
         findings=tuple(findings),
         doubts=tuple(doubts),
         needs="; ".join(open_needs) if verdict is Verdict.UNDECIDED else "",
