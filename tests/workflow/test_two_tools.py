@@ -1,0 +1,266 @@
+"""Snakemake and DVC never disagree: each scenario, judged by a run from nothing."""
+
+import os
+import signal
+import time
+
+import pytest
+import yaml
+
+from tests.workflow.conftest import CHANGED_ATTACK, change_pruning
+from tests.workflow.workspace import PROJECT, Workspace, differences
+
+pytestmark = pytest.mark.workflow
+
+SET_CHANGED_ATTACK = "config.yaml:{}={}".format(*CHANGED_ATTACK)
+TOOLS = ("snakemake", "repro")
+
+
+def attacks(jobs):
+    """Of these jobs, those that depend on the parameters of the changed attack."""
+    return {job for job in jobs if job.endswith("/attack_paper")}
+
+
+def pruned(jobs):
+    """Of these jobs, those that depend on how pruning works."""
+    return {job for job in jobs if job.split("/")[-2].startswith("pruned")}
+
+
+def assert_same(found, expected):
+    assert differences(found.exact_contents(), expected.exact_contents()) == set()
+
+
+def wait_for_a_job(workspace, process, timeout=240):
+    """Wait until a job of a running workflow has started."""
+    before = workspace.log_times()
+    deadline = time.monotonic() + timeout
+    while workspace.log_times() == before:
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline, "no job started"
+        time.sleep(0.05)
+
+
+# 1. snakemake, then `dvc repro`: no job runs. `dvc repro`, then `snakemake -n`: nothing.
+
+
+def test_dvc_records_what_snakemake_made(finished):
+    assert "data/digits" in finished.first.jobs
+    assert finished.recording.jobs == set()
+    finished.assert_up_to_date()
+
+
+def test_dvc_alone_makes_everything(with_changed_attack):
+    with_changed_attack.assert_up_to_date()
+
+
+# 2. Change one attack parameter: only attacks and the report rerun, in both tools.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_changed_attack_reruns_attacks_and_report(workspace, finished, with_changed_attack, tool):
+    workspace.configure(*CHANGED_ATTACK)
+    ran = getattr(workspace, tool)().jobs
+    assert ran == attacks(finished.first.jobs) | {"compile_report"}
+    workspace.repro()
+    workspace.assert_up_to_date()
+    assert_same(workspace, with_changed_attack)
+
+
+# 3. Change `squeezed/`'s pruning module: only pruned variants, what comes after them, the report.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", TOOLS)
+def test_changed_pruning_reruns_pruned_variants(workspace, finished, with_changed_pruning, tool):
+    change_pruning(workspace)
+    ran = getattr(workspace, tool)().jobs
+    assert ran == pruned(finished.first.jobs) | {"compile_report"}
+    workspace.repro()
+    workspace.assert_up_to_date()
+    assert_same(workspace, with_changed_pruning)
+
+
+@pytest.mark.parametrize("name", ["squeezed/compression/pruning.py", "scripts/prune.py"])
+def test_comments_rerun_nothing(workspace, name):
+    path = workspace.folder / name
+    path.write_text(path.read_text().replace("import", "import  ", 1) + "\n# A remark.\n")
+    assert workspace.planned() == set()
+    assert workspace.repro().jobs == set()
+    workspace.assert_up_to_date()
+
+
+def test_an_edit_with_an_older_time_is_seen(workspace):
+    """As where an older version of a file is unpacked over a newer one."""
+    change_pruning(workspace)
+    os.utime(workspace.folder / "squeezed/compression/pruning.py", (0, 0))
+    assert "prune" in workspace.planned()
+
+
+@pytest.mark.parametrize(
+    ("name", "addition"),
+    [("reports/templates/report.html.j2", "<p>More.</p>"), ("config.schema.yaml", "\n# More.\n")],
+)
+@pytest.mark.parametrize("tool", TOOLS)
+def test_templates_and_schema_rerun_the_report(workspace, name, addition, tool):
+    with (workspace.folder / name).open("a") as file:
+        file.write(addition)
+    os.utime(workspace.folder / name, (0, 0))
+    assert getattr(workspace, tool)().jobs == {"compile_report"}
+    workspace.repro()
+    workspace.assert_up_to_date()
+
+
+# 4. Clone, `dvc pull`: nothing to do. Change a parameter in the clone: exactly its dependents.
+
+
+@pytest.mark.slow
+def test_a_clone_goes_on_where_the_original_is(workspace, finished, with_changed_attack, tmp_path):
+    workspace.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    workspace.commit("Add a remote")
+    workspace.run("dvc", "push")
+    workspace.run("git", "clone", "--quiet", str(workspace.folder), str(tmp_path / "clone"))
+    clone = Workspace(tmp_path / "clone")
+    clone.run("dvc", "pull")
+    clone.assert_up_to_date()
+    assert_same(clone, finished)
+
+    clone.configure(*CHANGED_ATTACK)
+    assert clone.snakemake().jobs == attacks(finished.first.jobs) | {"compile_report"}
+    clone.repro()
+    clone.assert_up_to_date()
+    assert_same(clone, with_changed_attack)
+
+    clone.commit("Change the attack")  # and back again through the remote
+    clone.run("dvc", "push")
+    workspace.git("pull", "--quiet", str(clone.folder), "main")
+    workspace.run("dvc", "pull")
+    workspace.assert_up_to_date()
+    assert_same(workspace, with_changed_attack)
+
+
+# 5. A job fails in the middle: the next run does only what is left.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", TOOLS)
+def test_after_a_failure_only_what_is_left_runs(workspace, finished, tool):
+    workspace.edit(
+        "scripts/quantize.py",
+        "    arguments = parser.parse_args()\n",
+        "    arguments = parser.parse_args()\n"
+        "    if Path('fail').exists():\n        raise ValueError('on purpose')\n",
+    )
+    expected = {job for job in pruned(finished.first.jobs) if "pruned_quantized" in job}
+    (workspace.folder / "fail").touch()
+    failed = getattr(workspace, tool)(check=False)
+    assert failed.returncode != 0
+    assert failed.jobs == {"tiny/seed0/pruned_quantized/quantize"}
+    assert "error: the run stopped; the reason is in logs/tiny/" in failed.output
+    assert "on purpose" in failed.output
+    assert "run again" in failed.output
+    (workspace.folder / "fail").unlink()
+    assert getattr(workspace, tool)().jobs == expected | {"compile_report"}
+    workspace.repro()
+    workspace.assert_up_to_date()
+    assert_same(workspace, finished)
+
+
+# 6. `kill -9` in the middle of `dvc repro`: the message tells the way back, and it is one.
+
+
+@pytest.mark.slow
+def test_the_way_back_after_a_kill(workspace, with_changed_attack):
+    workspace.configure(*CHANGED_ATTACK)
+    process = workspace.start("dvc", "repro")
+    wait_for_a_job(workspace, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+    stopped = workspace.repro(check=False)
+    assert stopped.returncode != 0
+    assert stopped.jobs == set()
+    assert "snakemake --unlock" in stopped.output
+    workspace.run("snakemake", "--unlock")
+    workspace.repro()
+    workspace.assert_up_to_date()
+    assert_same(workspace, with_changed_attack)
+
+
+# 7. Two git branches with different parameters, switching: nothing to do on either.
+
+
+@pytest.mark.slow
+def test_switching_branches_leaves_nothing_to_do(workspace, finished, with_changed_attack):
+    workspace.git("checkout", "--quiet", "-b", "other")
+    workspace.configure(*CHANGED_ATTACK)
+    workspace.repro()
+    workspace.commit("Change the attack")
+    for branch, judge in [("main", finished), ("other", with_changed_attack), ("main", finished)]:
+        workspace.git("checkout", "--quiet", branch)
+        workspace.run("dvc", "checkout")
+        workspace.assert_up_to_date()
+        assert_same(workspace, judge)
+
+
+# 8. `dvc exp run --temp -S …`: right results, workspace untouched.
+
+
+@pytest.mark.slow
+def test_an_experiment_aside_leaves_the_workspace_alone(workspace, finished, with_changed_attack):
+    before = workspace.exact_contents(), workspace.log_times()
+    workspace.run("dvc", "exp", "run", "--temp", "--name", "aside", "-S", SET_CHANGED_ATTACK)
+    assert (workspace.exact_contents(), workspace.log_times()) == before
+    assert workspace.git("status", "--porcelain") == ""
+    workspace.assert_up_to_date()
+
+    assert "aside" in workspace.run("dvc", "exp", "show", "--csv").output
+    workspace.run("dvc", "exp", "apply", "aside")
+    workspace.assert_up_to_date()
+    assert_same(workspace, with_changed_attack)
+
+
+@pytest.mark.slow
+def test_queued_experiments_run_in_turn(workspace, finished, with_changed_attack):
+    workspace.run("dvc", "exp", "run", "--queue", "--name", "queued", "-S", SET_CHANGED_ATTACK)
+    assert "queued" in workspace.run("dvc", "queue", "status").output
+    workspace.run("dvc", "exp", "run", "--run-all")
+    assert_same(workspace, finished)
+    workspace.run("dvc", "exp", "apply", "queued")
+    workspace.assert_up_to_date()
+    assert_same(workspace, with_changed_attack)
+
+
+# 9. A second run started while one is going: a clear refusal, nothing damaged.
+
+
+@pytest.mark.slow
+def test_a_second_run_is_refused(workspace, with_changed_attack):
+    workspace.configure(*CHANGED_ATTACK)
+    process = workspace.start("dvc", "repro")
+    wait_for_a_job(workspace, process)
+    for refused in (workspace.snakemake(check=False), workspace.repro(check=False)):
+        assert process.poll() is None, "the first run ended before the second was refused"
+        assert refused.returncode != 0
+        assert "lock" in refused.output.lower()
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    workspace.assert_up_to_date()
+    assert_same(workspace, with_changed_attack)
+
+
+# 10. Overhead: `dvc status` and a dry `snakemake` each under 5 s with the four shipped experiments.
+
+
+def test_looking_is_quick(tmp_path):
+    workspace = Workspace.create(tmp_path / "project", PROJECT / "config.yaml")
+    shipped = yaml.safe_load((PROJECT / "config.yaml").read_text())
+    workspace.configure("run", ["digits", "svhn", "cifar10", "imagenet"])
+    assert set(shipped["experiments"]) >= {"digits", "svhn", "cifar10", "imagenet"}
+    for command in (("dvc", "status"), ("snakemake", "--dry-run", "--quiet")):
+        times = []
+        for _ in range(3):
+            start = time.monotonic()
+            workspace.run(*command)
+            times.append(time.monotonic() - start)
+        assert min(times) < 5, f"{' '.join(command)} takes {min(times):.1f} s"
