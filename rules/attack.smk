@@ -1,19 +1,6 @@
 # How hard each variant is to fool, and whether that figure can be believed.
 
 
-def attack_of(wildcards):
-    """The configured attack's section, with the experiment's device and threads, as JSON."""
-    experiment = experiment_of(wildcards)
-    return json.dumps(
-        {
-            "attack": experiment["attacks"][wildcards.attack],
-            "device": experiment["device"],
-            "threads": experiment["threads"],
-        },
-        sort_keys=True,
-    )
-
-
 ANALYSES["attack"] = lambda experiment, variant: [
     f"attack_{name}.json"
     for name, attack in experiment["attacks"].items()
@@ -26,14 +13,14 @@ rule attack:
         model=MODEL,
         dataset=dataset_of,
     output:
-        result=RESULT + "attack_{attack}.json",
-        images=RESULT + "attack_{attack}_images.csv",
-        curve=RESULT + "attack_{attack}_curve.csv",
-        tensors=RESULT + "attack_{attack}.safetensors",
+        result=result("attack_{attack}.json"),
+        images=result("attack_{attack}_images.csv"),
+        curve=result("attack_{attack}_curve.csv"),
+        tensors=result("attack_{attack}.safetensors"),
     log:
-        LOG + "attack_{attack}.log",
+        log_file("attack_{attack}.log"),
     benchmark:
-        LOG + "attack_{attack}.benchmark.tsv"
+        log_file("attack_{attack}.benchmark.tsv")
     wildcard_constraints:
         attack="(?!timing$|variations$)[a-z0-9_]+",
     conda:

@@ -31,9 +31,8 @@ def check_records():
     Raises:
         UserError: if there are such outputs.
     """
-    running = Path(
-        ".snakemake/incomplete"
-    )  # marks of jobs that were stopped: these run again
+    # Marks of jobs that were stopped: these run again.
+    running = Path(".snakemake/incomplete")
     if any(path.is_file() for path in (*RECORDS.rglob("*"), *running.rglob("*"))):
         return
     for folder in OUTPUT_FOLDERS:
@@ -66,6 +65,17 @@ MODEL = "models/{experiment}/seed{seed}/{variant}.safetensors"
 RESULT = "results/{experiment}/seed{seed}/{variant}/"
 LOG = "logs/{experiment}/seed{seed}/{variant}/"
 REPORT = "reports/generated/report.html"
+
+
+def result(file):
+    """The path of a file among a variant's results."""
+    return f"{RESULT}{file}"
+
+
+def log_file(name):
+    """The path of a file among a variant's logs."""
+    return f"{LOG}{name}"
+
 
 # For each analysis, by the name of its rule: a function of an experiment's section and a variant
 # that names the result files. The rules' own files fill it in; the report asks for all of them.
@@ -143,16 +153,82 @@ def settings(*sections):
     return as_json
 
 
-def code(script):
-    """A digest of a script, of all it imports from this project and of the pinned requirements."""
-    return code_digest(
-        ROOT / "scripts" / f"{script}.py", ROOT, [ROOT / "requirements.txt"]
-    )
+def code(script, *others):
+    """A digest of a script, of all it imports from this project and of the pinned requirements.
+
+    With `others`, of further files too, by their path in the project: a file that is kept in git
+    may be changed without becoming newer.
+    """
+    pinned = [ROOT / name for name in ("requirements.txt", *others)]
+    return code_digest(ROOT / "scripts" / f"{script}.py", ROOT, pinned)
 
 
 def threads_of(wildcards):
     """The experiment's threads for a job that computes with a network."""
     return experiment_of(wildcards)["threads"]
+
+
+def attack_of(wildcards):
+    """The configured attack's section, with the experiment's device and threads, as JSON."""
+    experiment = experiment_of(wildcards)
+    attack = experiment["attacks"][wildcards.attack]
+    return json.dumps(
+        {
+            "attack": {k: v for k, v in attack.items() if k != "variants"},
+            "device": experiment["device"],
+            "threads": experiment["threads"],
+        },
+        sort_keys=True,
+    )
+
+
+PARENTS = {
+    "quantized": "baseline",
+    "linear_quantized": "baseline",
+    "pruned_quantized": "pruned",
+}
+
+
+def parent_of(wildcards):
+    """The model that a quantized variant is made from."""
+    return MODEL.format(
+        experiment=wildcards.experiment,
+        seed=wildcards.seed,
+        variant=PARENTS[wildcards.variant],
+    )
+
+
+def of_baseline(file):
+    """A function of the wildcards: the baseline's file of this name, nothing for itself."""
+
+    def path(wildcards):
+        if wildcards.variant == "baseline":
+            return []
+        return result(file).format(**{**wildcards, "variant": "baseline"})
+
+    return path
+
+
+def expected_results():
+    """What the report is to find: for each experiment its seeds, variants and analyses."""
+    expected = {}
+    for name, seed, variant in runs():
+        experiment = config["experiments"][name]
+        part = expected.setdefault(name, {"seeds": experiment["seeds"], "analyses": {}})
+        part["analyses"][variant] = [
+            file.removesuffix(".json")
+            for files in ANALYSES.values()
+            for file in files(experiment, variant)
+            if file.endswith(".json")
+        ]
+    return json.dumps(expected, sort_keys=True)
+
+
+def configured():
+    """The sections of the experiments that are run."""
+    return json.dumps(
+        {name: config["experiments"][name] for name in config["run"]}, sort_keys=True
+    )
 
 
 def failure_message(snakemake_logs):

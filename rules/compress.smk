@@ -1,18 +1,4 @@
 # Each compressed variant from its parent.
-PARENTS = {
-    "quantized": "baseline",
-    "linear_quantized": "baseline",
-    "pruned_quantized": "pruned",
-}
-
-
-def parent_of(wildcards):
-    """The model that a quantized variant is made from."""
-    return MODEL.format(
-        experiment=wildcards.experiment,
-        seed=wildcards.seed,
-        variant=PARENTS[wildcards.variant],
-    )
 
 
 rule prune:
@@ -87,9 +73,9 @@ rule quantize:
     output:
         model=MODEL,
     log:
-        LOG + "quantize.log",
+        log_file("quantize.log"),
     benchmark:
-        LOG + "quantize.benchmark.tsv"
+        log_file("quantize.benchmark.tsv")
     wildcard_constraints:
         variant="|".join(PARENTS),
     conda:

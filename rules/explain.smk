@@ -4,17 +4,6 @@ ANALYSES["map_tsne"] = lambda experiment, variant: ["tsne.json", "tsne.csv"]
 ANALYSES["map_cam"] = lambda experiment, variant: ["cam.json", "cam.safetensors"]
 
 
-def of_baseline(file):
-    """A function of the wildcards: the baseline's file of this name, nothing for itself."""
-
-    def path(wildcards):
-        if wildcards.variant == "baseline":
-            return []
-        return RESULT.format(**{**wildcards, "variant": "baseline"}) + file
-
-    return path
-
-
 rule embed:
     input:
         model=MODEL,
@@ -22,13 +11,13 @@ rule embed:
         baseline=of_baseline("embedding.safetensors"),
         baseline_images=of_baseline("embedding_images.csv"),
     output:
-        features=RESULT + "embedding.safetensors",
-        images=RESULT + "embedding_images.csv",
-        result=RESULT + "embedding.json",
+        features=result("embedding.safetensors"),
+        images=result("embedding_images.csv"),
+        result=result("embedding.json"),
     log:
-        LOG + "embed.log",
+        log_file("embed.log"),
     benchmark:
-        LOG + "embed.benchmark.tsv"
+        log_file("embed.benchmark.tsv")
     conda:
         "../envs/squeezed.yaml"
     threads: threads_of
@@ -53,15 +42,15 @@ rule embed:
 
 rule map_tsne:
     input:
-        features=RESULT + "embedding.safetensors",
+        features=result("embedding.safetensors"),
         baseline=of_baseline("tsne.csv"),
     output:
-        map=RESULT + "tsne.csv",
-        result=RESULT + "tsne.json",
+        map=result("tsne.csv"),
+        result=result("tsne.json"),
     log:
-        LOG + "map_tsne.log",
+        log_file("map_tsne.log"),
     benchmark:
-        LOG + "map_tsne.benchmark.tsv"
+        log_file("map_tsne.benchmark.tsv")
     conda:
         "../envs/squeezed.yaml"
     threads: threads_of
@@ -89,13 +78,13 @@ rule map_cam:
         baseline=of_baseline("cam.safetensors"),
         baseline_images=of_baseline("cam_images.csv"),
     output:
-        maps=RESULT + "cam.safetensors",
-        images=RESULT + "cam_images.csv",
-        result=RESULT + "cam.json",
+        maps=result("cam.safetensors"),
+        images=result("cam_images.csv"),
+        result=result("cam.json"),
     log:
-        LOG + "map_cam.log",
+        log_file("map_cam.log"),
     benchmark:
-        LOG + "map_cam.benchmark.tsv"
+        log_file("map_cam.benchmark.tsv")
     conda:
         "../envs/squeezed.yaml"
     threads: threads_of

@@ -1,9 +1,7 @@
 # The report: everything that a run made, in one page.
-TRAINED = ("baseline", "pruned", "ablated")
-REPORT_TEMPLATES = [
-    f"reports/templates/{name}"
-    for name in ("report.html.j2", "report.md.j2", "report.css", "report.js")
-]
+REPORT_TEMPLATES = sorted(
+    path.relative_to(ROOT).as_posix() for path in (ROOT / "reports/templates").iterdir()
+)
 
 ANALYSES.setdefault(
     "training",
@@ -13,32 +11,11 @@ ANALYSES.setdefault(
 )
 
 
-def expected_results():
-    """What the report is to find: for each experiment its seeds, variants and analyses."""
-    expected = {}
-    for name, seed, variant in runs():
-        experiment = config["experiments"][name]
-        part = expected.setdefault(name, {"seeds": experiment["seeds"], "analyses": {}})
-        part["analyses"][variant] = [
-            file.removesuffix(".json")
-            for files in ANALYSES.values()
-            for file in files(experiment, variant)
-            if file.endswith(".json")
-        ]
-    return json.dumps(expected, sort_keys=True)
-
-
-def configured():
-    """The sections of the experiments that are run."""
-    return json.dumps(
-        {name: config["experiments"][name] for name in config["run"]}, sort_keys=True
-    )
-
-
 rule compile_report:
     input:
         results=all_results,
         templates=REPORT_TEMPLATES,
+        schema="config.schema.yaml",
     output:
         html=REPORT,
         markdown="reports/generated/report.md",
@@ -55,7 +32,7 @@ rule compile_report:
     params:
         settings=configured(),
         expected=lambda wildcards: expected_results(),
-        code=code("compile_report"),
+        code=code("compile_report", "config.schema.yaml", *REPORT_TEMPLATES),
     message:
         "Compile the report"
     shell:

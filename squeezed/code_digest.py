@@ -34,7 +34,8 @@ def code_digest(script: Path, root: Path, pinned: Iterable[Path] = ()) -> str:
         digest.update(f"{source.relative_to(root).as_posix()}\n".encode())
         digest.update(_meaning(source.read_text(encoding="utf-8")))
     for path in sorted(pinned):
-        digest.update(path.read_bytes())
+        digest.update(f"{path.name}\n".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 

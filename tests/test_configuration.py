@@ -82,7 +82,7 @@ def test_defaults_are_valid_themselves():
 def test_the_shipped_configuration_is_valid():
     completed = complete(SHIPPED)
     assert completed["run"] == ["digits"]
-    assert set(completed["experiments"]) >= {"digits"}
+    assert set(completed["experiments"]) >= {"digits", "svhn", "cifar10", "imagenet"}
 
 
 def test_the_shipped_configuration_is_in_block_style():
