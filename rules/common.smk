@@ -182,6 +182,10 @@ def attack_of(wildcards):
     )
 
 
+# The variants that are trained, and so have a history.
+TRAINED = ("baseline", "pruned", "ablated")
+
+# What a quantized variant is made from.
 PARENTS = {
     "quantized": "baseline",
     "linear_quantized": "baseline",
