@@ -4,7 +4,7 @@ import copy
 
 from torch import fx, nn
 
-from squeezed.errors import UserError
+from squeezed.models.call_graph import call_graph
 from squeezed.models.surgery import replace_module
 
 
@@ -40,7 +40,7 @@ def convolution_batch_norm_pairs(network: nn.Module) -> list[tuple[str, str]]:
     Raises:
         UserError: if torch.fx cannot trace the network.
     """
-    graph = trace(network)
+    graph = call_graph(network)
     modules = dict(network.named_modules())
     calls = [str(node.target) for node in graph.nodes if node.op == "call_module"]
     pairs = []
@@ -58,22 +58,6 @@ def convolution_batch_norm_pairs(network: nn.Module) -> list[tuple[str, str]]:
         ):
             pairs.append((str(source.target), str(node.target)))
     return pairs
-
-
-def trace(network: nn.Module) -> fx.Graph:
-    """Return the graph of calls inside `network`, by torch.fx.
-
-    Raises:
-        UserError: if its `forward` depends on values, so that there is no one graph.
-    """
-    try:
-        return fx.Tracer().trace(network)
-    except (fx.proxy.TraceError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{type(network).__name__} cannot be quantized or exported: "
-            f"torch.fx cannot follow its forward pass ({reason})"
-        ) from error
 
 
 def _fold(convolution: nn.Conv2d, batch_norm: nn.BatchNorm2d) -> None:

@@ -1,0 +1,61 @@
+# Every variant deployed the same way, and what it then predicts, weighs and costs.
+ONNX = "models/{experiment}/seed{seed}/{variant}.onnx"
+
+ANALYSES["evaluation"] = lambda experiment, variant: ["evaluation.json", "layers.csv"]
+
+
+rule export_onnx:
+    input:
+        model=MODEL,
+    output:
+        onnx=ONNX,
+    log:
+        LOG + "export_onnx.log",
+    benchmark:
+        LOG + "export_onnx.benchmark.tsv"
+    conda:
+        "../envs/squeezed.yaml"
+    resources:
+        mem_mb=memory_mb(1000),
+        runtime=minutes(5),
+    params:
+        code=code("export_onnx"),
+    message:
+        "Export the {wildcards.variant} variant of {wildcards.experiment}, seed {wildcards.seed}, as ONNX"
+    shell:
+        "python scripts/export_onnx.py --model {input.model} --output {output.onnx} > {log} 2>&1"
+
+
+rule evaluate:
+    input:
+        model=MODEL,
+        onnx=ONNX,
+        baseline_onnx="models/{experiment}/seed{seed}/baseline.onnx",
+        dataset=dataset_of,
+    output:
+        result=RESULT + "evaluation.json",
+        predictions=RESULT + "predictions.csv",
+        classes=RESULT + "classes.csv",
+        layers=RESULT + "layers.csv",
+    log:
+        LOG + "evaluate.log",
+    benchmark:
+        LOG + "evaluate.benchmark.tsv"
+    conda:
+        "../envs/squeezed.yaml"
+    # It measures time: it claims all cores, so that no other job runs beside it.
+    threads: workflow.cores
+    resources:
+        mem_mb=memory_mb(1000),
+        runtime=minutes(15),
+    params:
+        settings=settings("evaluation", "threads"),
+        code=code("evaluate"),
+    message:
+        "Evaluate the {wildcards.variant} variant of {wildcards.experiment}, seed {wildcards.seed}, deployed"
+    shell:
+        "python scripts/evaluate.py --model {input.model} --onnx {input.onnx}"
+        " --baseline-onnx {input.baseline_onnx} --dataset {input.dataset}"
+        " --settings {params.settings:q} --seed {wildcards.seed} --result {output.result}"
+        " --predictions {output.predictions} --classes {output.classes} --layers {output.layers}"
+        " > {log} 2>&1"
