@@ -19,7 +19,13 @@ rule compile_report:
     output:
         html=REPORT,
         markdown="reports/generated/report.md",
-        metrics="reports/generated/metrics.json",
+        # A file for each variant: a line of `dvc metrics show`.
+        metrics=sorted(
+            {
+                f"reports/generated/metrics/{experiment}/{variant}.json"
+                for experiment, _, variant in runs()
+            }
+        ),
         training_curves="reports/generated/plots/training_curves.csv",
         accuracy_size="reports/generated/plots/accuracy_size.csv",
         robustness_curve="reports/generated/plots/robustness_curve.csv",

@@ -21,6 +21,7 @@ METRICS = {
         "nonzero_parameters",
         "remaining_multiply_accumulates",
         "time_10000_s",
+        "latency_p50_ms",
         "speedup",
     ),
     "attack_paper": ("accuracy_before", "accuracy_after", "success_rate"),
@@ -43,11 +44,11 @@ def metrics_tree(experiments: Iterable[Experiment]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for experiment in experiments:
         for variant in experiment.variants:
+            branch = tree.setdefault(experiment.name, {}).setdefault(variant, {})
             for analysis, names in METRICS.items():
                 for name in names:
                     estimate = over_seeds(experiment.values(variant, analysis, name))
                     if estimate is not None:
-                        branch = tree.setdefault(experiment.name, {}).setdefault(variant, {})
                         branch.setdefault(analysis, {})[name] = round(estimate.value, 6)
     return tree
 

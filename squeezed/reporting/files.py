@@ -1,7 +1,8 @@
 """The files of a report: where each goes, and writing them all.
 
 ```
-report.html, report.md, metrics.json
+report.html, report.md
+metrics/{experiment}/{variant}.json
 plots/{training_curves,accuracy_size,robustness_curve}.csv
 tables/claims.csv, tables/results.csv, tables/{experiment}/{table}.csv
 figures/{experiment}/{figure}.svg
@@ -40,7 +41,9 @@ def write_report(document: Document, templates: Path, folder: Path) -> None:
     experiments = [section.experiment for section in document.sections]
     for name, frame in plot_frames(experiments).items():
         write_csv(folder / "plots" / f"{name}.csv", frame)
-    write_json(folder / "metrics.json", metrics_tree(experiments))
+    for name, variants in metrics_tree(experiments).items():
+        for variant, metrics in variants.items():
+            write_json(folder / "metrics" / name / f"{variant}.json", metrics)
     write_csv(folder / "tables" / "results.csv", document.results_frame)
     write_csv(folder / "tables" / "claims.csv", document.claims_frame)
     for section in document.sections:
