@@ -101,7 +101,7 @@ class Victim:
             reaches the images: the model cut it.
 
         Raises:
-            UserError: if a logit is NaN or infinite.
+            UserError: if a logit or the gradient is NaN or infinite.
         """
         if objective is None:
             with torch.no_grad():
@@ -111,6 +111,8 @@ class Victim:
         if not logits.requires_grad:
             return logits, None
         (gradient,) = torch.autograd.grad(objective(logits).sum(), images, allow_unused=True)
+        if gradient is not None and not torch.isfinite(gradient).all():
+            raise UserError("the model's gradient is NaN or infinite, so it cannot be attacked")
         return logits.detach(), gradient
 
     def _forward(self, images: Tensor) -> Tensor:
