@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from squeezed.errors import UserError
 from squeezed.explain.attribution import METHODS, Attributor
-from squeezed.explain.cam import Pictures, agreement, attribution_maps, choose_shown, map_scores
+from squeezed.explain.cam import Pictures, agreement, attribution_maps, map_scores
 from squeezed.explain.controls import CONTROLS, blurred, control_maps
 from squeezed.explain.faithfulness import (
     descending_ranks,
@@ -316,10 +316,3 @@ def test_objects(tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             object_masks("masks", **options, masks_path=path)
-
-
-def test_shown_images_are_of_as_many_classes_as_there_are():
-    labels = [3, 3, 3, 1, 1, 0]
-    assert sorted(labels[i] for i in choose_shown(labels, 3)) == [0, 1, 3]
-    assert sorted(labels[i] for i in choose_shown(labels, 4)) == [0, 1, 1, 3]
-    assert len(choose_shown(labels, 99)) == 6

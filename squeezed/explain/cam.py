@@ -1,6 +1,5 @@
 """Maps of a variant and all their scores: one image at a time, beside controls."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,16 +182,6 @@ def randomisation_fields(
         unrelated = rank_correlation(maps[method], np.roll(maps[method], 1, axis=0))
         fields |= mean_fields(f"{method}_unrelated_rank_correlation", unrelated, seed=seed)
     return fields
-
-
-def choose_shown(labels: Sequence[int] | NDArray[np.integer], count: int) -> NDArray[np.int64]:
-    """Choose positions of images to draw: the first of each class in turn, `count` at most."""
-    labels = np.asarray(labels)
-    turn = np.empty(len(labels), dtype=np.int64)  # how many of its class come before an image
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        turn[members] = np.arange(len(members))
-    return np.sort(np.lexsort((labels, turn))[:count])
 
 
 def _numpy(tensor: Tensor) -> Scores:

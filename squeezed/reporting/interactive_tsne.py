@@ -1,0 +1,242 @@
+"""The t-SNE maps to point at: hovering shows an image and its true and predicted class.
+
+One fragment of HTML that needs no other file, no network and no click. Pointing at an image in one
+panel marks it in all of them.
+"""
+
+import base64
+import html
+import io
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from squeezed.data.dataset import Dataset
+from squeezed.reporting.collection import Experiment
+from squeezed.reporting.figure_tsne import colour_of, tsne_maps
+from squeezed.reporting.figures import FigureBlock
+from squeezed.reporting.vocabulary import variant_name
+
+MOST_POINTS = 2500
+THUMBNAIL = 32
+"""Side of a thumbnail in pixels; smaller images stay as they are."""
+MOST_SPRITE_BYTES = 1_500_000
+_READ_AT_A_TIME = 100
+
+
+def interactive_block(experiment: Experiment, dataset: Dataset) -> FigureBlock:
+    """Return the interactive maps for the report; without maps there is nothing to show.
+
+    Args:
+        experiment: whose maps.
+        dataset: what the maps are of.
+    """
+    maps = tsne_maps(experiment)
+    return FigureBlock(
+        "tsne_interactive",
+        "Figure 2, to explore",
+        interactive_tsne(experiment.name, maps, dataset) if maps else None,
+        "Point at a dot: its picture, its true class and what each variant predicts. The same "
+        "image is ringed in every panel. Squares are images that the variant gets wrong.",
+    )
+
+
+def interactive_tsne(name: str, maps: Mapping[str, pd.DataFrame], dataset: Dataset) -> str:
+    """Return the fragment.
+
+    Args:
+        name: makes the ids in the page the fragment's own.
+        maps: each variant's `tsne.csv`, of the same images in the same order.
+        dataset: holds the images.
+    """
+    first = next(iter(maps.values()))
+    chosen = np.unique(np.linspace(0, len(first) - 1, min(len(first), MOST_POINTS)).astype(int))
+    labels = first["label"].to_numpy()[chosen].astype(int)
+    present = sorted(set(first["label"].astype(int)))
+    thumbnails = _thumbnails(dataset, first["index"].to_numpy()[chosen].astype(int))
+    sprite, columns = _sprite(thumbnails)
+    low, span = _frame_of(list(maps.values()))
+    data = {
+        "classes": list(dataset.class_names),
+        "colours": {str(label): colour_of(place) for place, label in enumerate(present)},
+        "labels": labels.tolist(),
+        "sprite": sprite,
+        "columns": columns,
+        "cell": [thumbnails.shape[2], thumbnails.shape[1]],
+        "variants": [
+            {
+                "name": variant_name(variant),
+                "points": _packed(frame[["x", "y"]].to_numpy()[chosen], low, span),
+                "predictions": frame["prediction"].to_numpy()[chosen].astype(int).tolist(),
+            }
+            for variant, frame in maps.items()
+        ],
+    }
+    payload = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    element = f"tsne-explore-{html.escape(name, quote=True)}"
+    panels = "".join(
+        f'<figure><figcaption>{html.escape(variant_name(variant))}</figcaption><canvas role="img" '
+        f'aria-label="t-SNE map, {html.escape(variant_name(variant), quote=True)}"></canvas>'
+        "</figure>"
+        for variant in maps
+    )
+    legend = "".join(
+        f'<span><i style="background:{colour_of(place)}"></i>'
+        f"{html.escape(dataset.class_names[label])}</span>"
+        for place, label in enumerate(present)
+    )
+    return (
+        f'<div id="{element}" class="tsne-explore"><style>{_STYLE}</style>'
+        f'<div class="panels">{panels}</div><div class="legend">{legend}</div>'
+        '<div class="tip" hidden><div class="picture"></div><div class="words"></div></div>'
+        f'<script type="application/json">{payload}</script>'
+        f"<script>({_SCRIPT})(document.getElementById({json.dumps(element)}))</script></div>"
+    )
+
+
+def _thumbnails(dataset: Dataset, indices: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Return small pictures, shape (n, h, w, 3)."""
+    height, width = dataset.image_size
+    scale = min(1.0, THUMBNAIL / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = []
+    for images, _ in dataset.test.batches(_READ_AT_A_TIME, indices):
+        for pixels in np.round(images.transpose(0, 2, 3, 1) * 255).astype(np.uint8):
+            picture = Image.fromarray(pixels)
+            if picture.size != size:
+                picture = picture.resize(size, Image.Resampling.LANCZOS)
+            small.append(np.asarray(picture))
+    return np.stack(small)
+
+
+def _sprite(thumbnails: NDArray[np.uint8]) -> tuple[str, int]:
+    """Put all thumbnails into one picture: its data URI, and how many are in a row."""
+    n, height, width, channels = thumbnails.shape
+    columns = int(np.ceil(np.sqrt(n)))
+    rows = -(-n // columns)
+    cells = np.zeros((rows * columns, height, width, channels), dtype=np.uint8)
+    cells[:n] = thumbnails
+    sheet = cells.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
+    picture = Image.fromarray(sheet.reshape(rows * height, columns * width, channels))
+    for quality in (80, 60, 40, 20):
+        buffer = io.BytesIO()
+        picture.save(buffer, format="WEBP", quality=quality, method=4)
+        if buffer.tell() <= MOST_SPRITE_BYTES:
+            break
+    encoded = base64.b64encode(buffer.getvalue()).decode()
+    return f"data:image/webp;base64,{encoded}", columns
+
+
+def _frame_of(frames: Sequence[pd.DataFrame]) -> tuple[NDArray[np.float64], float]:
+    """Return the lower corner and the side of a square that holds all maps."""
+    points = np.concatenate([frame[["x", "y"]].to_numpy(np.float64) for frame in frames])
+    low, high = points.min(axis=0), points.max(axis=0)
+    span = 1.06 * float((high - low).max()) or 1.0
+    return (low + high) / 2 - span / 2, span
+
+
+def _packed(points: NDArray[np.floating], low: NDArray[np.float64], span: float) -> str:
+    """Return points as 16-bit pairs in base 64; 0 is left and top, 65,535 right and bottom."""
+    unit = np.clip((points - low) / span, 0, 1)
+    unit[:, 1] = 1 - unit[:, 1]
+    return base64.b64encode(np.round(unit * 65535).astype("<u2").tobytes()).decode()
+
+
+_STYLE = """
+.tsne-explore{position:relative;max-width:60rem}
+.tsne-explore .panels{display:grid;gap:.6rem;
+grid-template-columns:repeat(auto-fit,minmax(15rem,1fr))}
+.tsne-explore figure{margin:0;min-width:0}
+.tsne-explore figcaption{font-weight:600;font-size:.85rem;margin-bottom:.15rem}
+.tsne-explore canvas{width:100%;aspect-ratio:1;display:block;border:1px solid var(--rule,#d9dee4);
+touch-action:manipulation;cursor:crosshair;box-sizing:border-box}
+.tsne-explore .legend{display:flex;flex-wrap:wrap;gap:.2rem 1rem;font-size:.85rem;
+margin-top:.5rem}
+.tsne-explore .legend i{display:inline-block;width:.7em;height:.7em;border-radius:50%;
+margin-right:.35em}
+.tsne-explore .tip{position:absolute;z-index:5;pointer-events:none;display:flex;gap:.6rem;
+padding:.5rem;background:var(--page,#fefefe);color:var(--ink,#1b1f24);font-size:.8rem;
+border:1px solid var(--rule,#d9dee4);border-radius:4px;box-shadow:0 2px 8px #0004;width:max-content}
+.tsne-explore .tip[hidden]{display:none}
+.tsne-explore .picture{image-rendering:pixelated;flex:none}
+.tsne-explore .words{white-space:pre-line;line-height:1.35}
+""".replace("\n", "")
+
+_SCRIPT = r"""function (root) {
+  "use strict";
+  const data = JSON.parse(root.querySelector("script[type='application/json']").textContent);
+  const tip = root.querySelector(".tip"), picture = tip.firstChild, words = tip.lastChild;
+  const [width, height] = data.cell, zoom = Math.max(1, Math.round(96 / Math.max(width, height)));
+  const rows = Math.ceil(data.labels.length / data.columns);
+  Object.assign(picture.style, {
+    width: width * zoom + "px", height: height * zoom + "px",
+    backgroundImage: "url(" + data.sprite + ")",
+    backgroundSize: width * zoom * data.columns + "px " + height * zoom * rows + "px",
+  });
+  const panels = [...root.querySelectorAll("canvas")].map((canvas, i) => {
+    const bytes = Uint8Array.from(atob(data.variants[i].points), (c) => c.charCodeAt(0));
+    const view = new DataView(bytes.buffer);
+    const xy = Float32Array.from({length: bytes.length / 2}, (_, k) =>
+      view.getUint16(2 * k, true) / 65535);
+    return {canvas, xy, predictions: data.variants[i].predictions};
+  });
+  let marked = -1;
+  function draw(panel) {
+    const side = panel.canvas.clientWidth, ratio = window.devicePixelRatio || 1;
+    panel.canvas.width = panel.canvas.height = Math.max(1, Math.round(side * ratio));
+    const context = panel.canvas.getContext("2d");
+    context.scale(ratio, ratio);
+    data.labels.forEach((label, k) => {
+      const x = panel.xy[2 * k] * side, y = panel.xy[2 * k + 1] * side;
+      context.fillStyle = data.colours[label];
+      context.beginPath();
+      if (panel.predictions[k] === label) context.arc(x, y, 2.2, 0, 7);
+      else context.rect(x - 3, y - 3, 6, 6);
+      context.fill();
+    });
+    if (marked < 0) return;
+    context.strokeStyle = getComputedStyle(root).color;
+    context.lineWidth = 2;
+    context.beginPath();
+    context.arc(panel.xy[2 * marked] * side, panel.xy[2 * marked + 1] * side, 7, 0, 7);
+    context.stroke();
+  }
+  const drawAll = () => panels.forEach(draw);
+  function nearest(panel, x, y) {
+    let best = -1, least = 14 * 14;
+    const side = panel.canvas.clientWidth;
+    for (let k = 0; k < data.labels.length; k++) {
+      const dx = panel.xy[2 * k] * side - x, dy = panel.xy[2 * k + 1] * side - y;
+      if (dx * dx + dy * dy < least) { least = dx * dx + dy * dy; best = k; }
+    }
+    return best;
+  }
+  function show(panel, event) {
+    const box = panel.canvas.getBoundingClientRect(), frame = root.getBoundingClientRect();
+    const k = nearest(panel, event.clientX - box.left, event.clientY - box.top);
+    if (k !== marked) { marked = k; drawAll(); }
+    tip.hidden = k < 0;
+    if (k < 0) return;
+    const column = k % data.columns, row = Math.floor(k / data.columns);
+    picture.style.backgroundPosition =
+      -column * width * zoom + "px " + -row * height * zoom + "px";
+    words.textContent = "true class: " + data.classes[data.labels[k]] + "\n" + panels.map((p, i) =>
+      data.variants[i].name + ": " + data.classes[p.predictions[k]] +
+      (p.predictions[k] === data.labels[k] ? "" : " ✗")).join("\n");
+    const x = event.clientX - frame.left, y = event.clientY - frame.top;
+    const flip = x + 16 + tip.offsetWidth > frame.width;
+    tip.style.left = Math.max(0, flip ? x - 16 - tip.offsetWidth : x + 16) + "px";
+    tip.style.top = Math.max(0, y - tip.offsetHeight / 2) + "px";
+  }
+  function hide() { marked = -1; tip.hidden = true; drawAll(); }
+  for (const panel of panels) {
+    panel.canvas.addEventListener("pointermove", (event) => show(panel, event));
+    panel.canvas.addEventListener("pointerdown", (event) => show(panel, event));
+    panel.canvas.addEventListener("pointerleave", hide);
+  }
+  new ResizeObserver(drawAll).observe(root);
+}"""
