@@ -6,3 +6,8 @@ class UserError(Exception):
 
     Scripts print it without a traceback and exit with status 1 (see `squeezed.cli`).
     """
+
+
+def first_line(error: BaseException) -> str:
+    """Return what another library's error says, cut to what fits into a sentence of ours."""
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(" .:")

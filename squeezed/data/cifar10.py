@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squeezed.data.dataset import Labels
-from squeezed.errors import UserError
+from squeezed.errors import UserError, first_line
 
 ARCHIVE = "cifar-10-python.tar.gz"
 FOLDER = "cifar-10-batches-py"
@@ -40,7 +40,9 @@ def read_cifar10(archive: Path) -> tuple[Part, Part, list[str]]:
                 if member.name in wanted and (file := tar.extractfile(member)):
                     contents[Path(member.name).name] = load_batch(file.read())
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise UserError(f"{archive} is truncated or no tar archive ({error})") from error
+        raise UserError(
+            f"{archive} is truncated or no tar archive ({first_line(error)})"
+        ) from error
     except (pickle.UnpicklingError, ValueError, IndexError) as error:
         raise UserError(f"{archive} holds a batch that cannot be read: {error}") from error
     missing = sorted(wanted - {f"{FOLDER}/{name}" for name in contents})

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from squeezed.errors import UserError
+from squeezed.errors import UserError, first_line
 
 Entry = tuple[str, Callable[[], bytes]]
 
@@ -106,9 +106,18 @@ class ZipTree(PlainNames):
             with zipfile.ZipFile(self.path) as archive:
                 for member in archive.infolist():
                     _refuse_escape(self.path, member.filename)
-                    yield member.filename, lambda member=member: archive.read(member)  # type: ignore[misc]
+                    yield member.filename, self._reader(archive, member)
         except DAMAGED as error:
-            raise UserError(f"{self.path} is truncated or damaged ({error})") from error
+            raise _damaged(self.path, error) from error
+
+    def _reader(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Callable[[], bytes]:
+        def read() -> bytes:
+            try:
+                return archive.read(member)
+            except DAMAGED as error:
+                raise _damaged(self.path, error) from error
+
+        return read
 
 
 class TarTree(PlainNames):
@@ -129,10 +138,24 @@ class TarTree(PlainNames):
                             f"{self.path} holds a link, {member.name}: pack the file itself"
                         )
                     name = f"{member.name}/" if member.isdir() else member.name
-                    yield name, lambda member=member: archive.extractfile(member).read()  # type: ignore[misc, union-attr]
+                    yield name, self._reader(archive, member)
                 _refuse_missing_end(archive)
         except DAMAGED as error:
-            raise UserError(f"{self.path} is truncated or damaged ({error})") from error
+            raise _damaged(self.path, error) from error
+
+    def _reader(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], bytes]:
+        def read() -> bytes:
+            try:
+                file = archive.extractfile(member)
+                return file.read() if file else b""
+            except DAMAGED as error:
+                raise _damaged(self.path, error) from error
+
+        return read
+
+
+def _damaged(archive: Path, error: Exception) -> UserError:
+    return UserError(f"{archive} is truncated or damaged ({first_line(error)})")
 
 
 def _refuse_escape(archive: Path, name: str) -> None:

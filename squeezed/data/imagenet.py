@@ -9,7 +9,7 @@ from pathlib import Path
 from squeezed.data.downloads import check_md5
 from squeezed.data.image_files import EXTENSIONS
 from squeezed.data.image_trees import Entry, ImageTree
-from squeezed.errors import UserError
+from squeezed.errors import UserError, first_line
 
 DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 META = "data/meta.mat"
@@ -98,4 +98,6 @@ def read_devkit(archive: Path) -> list[str]:
         }
         return [wnid_of[int(line)] for line in contents[GROUND_TRUTH].decode().split()]
     except (tarfile.TarError, EOFError, zlib.error, OSError, KeyError, ValueError) as error:
-        raise UserError(f"{archive} is damaged or not ILSVRC2012's devkit ({error})") from error
+        raise UserError(
+            f"{archive} is damaged or not ILSVRC2012's devkit ({first_line(error)})"
+        ) from error

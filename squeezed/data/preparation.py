@@ -21,7 +21,7 @@ from squeezed.data.manifest import write_manifest
 from squeezed.data.splitting import hold_out
 from squeezed.data.tensor_file import write_tensor_dataset
 from squeezed.data.tree_reading import Part, check_files, read_into_memory
-from squeezed.errors import UserError
+from squeezed.errors import UserError, first_line
 from squeezed.files import sha256_of
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,9 @@ def prepare_dataset(name: str, settings: Mapping[str, Any], output: Path, downlo
             _prepare_memory(name, settings, output, downloads)
     except (OSError, SafetensorError) as error:
         hint = ": make room and run again" if "No space left" in str(error) else ""
-        raise UserError(f"the data set {name} cannot be prepared ({error}){hint}") from error
+        raise UserError(
+            f"the data set {name} cannot be prepared ({first_line(error)}){hint}"
+        ) from error
 
 
 def _prepare_memory(name: str, settings: Mapping[str, Any], output: Path, downloads: Path) -> None:

@@ -12,7 +12,7 @@ from squeezed.data.class_folders import ClassFolders, and_others
 from squeezed.data.dataset import Labels
 from squeezed.data.image_files import UNREADABLE, Geometry, check_readable, open_rgb, to_array
 from squeezed.data.image_trees import ImageTree
-from squeezed.errors import UserError
+from squeezed.errors import UserError, first_line
 from squeezed.progress import track
 from squeezed.workers import configured_workers
 
@@ -45,7 +45,7 @@ def read_into_memory(
         try:
             pixels = to_array(geometry.apply(open_rgb(content)))
         except UNREADABLE as error:
-            unreadable.append((name, str(error)))
+            unreadable.append((name, first_line(error)))
             continue
         if not splits:
             first_name = name
@@ -83,7 +83,7 @@ def check_files(root: Path, names: Sequence[str]) -> str:
             content = (root / name).read_bytes()
             check_readable(content)
         except UNREADABLE as error:
-            return name, b"", str(error) or type(error).__name__
+            return name, b"", first_line(error)
         return name, hashlib.sha256(content).digest(), ""
 
     for name, digest, error in track(_in_threads(check, names), "checking images", len(names)):
@@ -126,7 +126,7 @@ def _refuse_unreadable(where: Path, unreadable: Unreadable) -> None:
         name, reason = min(unreadable)
         raise UserError(
             f"{where}: {name} cannot be read as an image{and_others(len(unreadable) - 1)}: "
-            f"{reason.rstrip('.')}; mend or remove what is damaged"
+            f"{reason}; mend or remove what is damaged"
         )
 
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from squeezed.errors import UserError
+from squeezed.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             "state dictionary alone"
         ) from error
     except (SafetensorError, RuntimeError, EOFError, BadZipFile, OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({str(error).splitlines()[0]})") from error
+        raise UserError(f"{path} cannot be read ({first_line(error)})") from error
     for key in STATE_KEYS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

@@ -7,7 +7,7 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
-from squeezed.errors import UserError
+from squeezed.errors import UserError, first_line
 
 
 def build_torchvision_model(
@@ -34,7 +34,7 @@ def build_torchvision_model(
         with torch.device("meta"):
             sketch = models.get_model(name, weights=None, num_classes=num_classes, **arguments)
     except (TypeError, ValueError, AssertionError) as error:
-        raise UserError(f"architecture {name}: {_first_line(error)}") from error
+        raise UserError(f"architecture {name}: {first_line(error)}") from error
     _refuse_misfit(sketch, name, num_classes, image_size)
     network: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **arguments)
     for module in network.modules():
@@ -65,7 +65,7 @@ def imagenet_state(name: str) -> dict[str, Tensor]:
             "network, or set the architecture's `weights` to a copy of yours"
         ) from error
     except RuntimeError as error:  # its hash does not match
-        raise UserError(f"{weights.url} cannot be used: {_first_line(error)}") from error
+        raise UserError(f"{weights.url} cannot be used: {first_line(error)}") from error
     return state
 
 
@@ -79,14 +79,10 @@ def _refuse_misfit(
     except (RuntimeError, ValueError, AssertionError) as error:
         raise UserError(
             f"architecture {name} cannot take images of {image_size[0]}×{image_size[1]}: "
-            f"{_first_line(error)}"
+            f"{first_line(error)}"
         ) from error
     if not isinstance(logits, Tensor) or logits.shape != (2, num_classes):
         raise UserError(
             f"architecture {name} gives more than logits in training: build it without its "
             "auxiliary outputs (`arguments: {aux_logits: false}`), or choose another"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
