@@ -24,8 +24,9 @@ from torch.nn import functional
 
 from squeezed.code_digest import code_digest
 from squeezed.data.dataset import Dataset, Split
-from squeezed.data.training_batches import batches_per_epoch, training_batches
+from squeezed.data.training_batches import batch_length, batches_per_epoch, training_batches
 from squeezed.device import resolve_device
+from squeezed.distributed import current_team, train_in_processes
 from squeezed.files import atomic_path
 from squeezed.models.classifier import Classifier
 from squeezed.precision import autocast, usable_precision
@@ -78,6 +79,12 @@ class TrainingResult:
             "precision": self.precision,
         }
 
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> "TrainingResult":
+        """Build the result from `dataclasses.asdict` of one."""
+        history = [EpochRecord(**record) for record in fields["history"]]
+        return cls(**{**fields, "history": history})
+
     def write_history(self, path: str | Path) -> None:
         """Write one line for each epoch to a CSV file, whole or not at all."""
         with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
@@ -111,7 +118,8 @@ def train(
         settings: a `training` section of the configuration, complete: `epochs`, `batch_size`,
             `learning_rate` (the highest), `schedule` (`one_cycle`, `cosine`, `constant`),
             `warmup_share`, `momentum`, `weight_decay`, `label_smoothing`, `precision`,
-            `augmentation` (`horizontal_flip`, `crop_padding`, `resized_crop`).
+            `augmentation` (`horizontal_flip`, `crop_padding`, `resized_crop`); with `processes` of
+            more than one, that many train together (`squeezed.distributed`).
         seed: of the batches, the augmentation and dropout.
         device: `cpu`, `cuda` or `auto`; the model returns to the CPU at the end.
         threads: of torch on the CPU.
@@ -128,6 +136,19 @@ def train(
         ValueError: if a mask or a trainable name fits no parameter.
         UserError: if `device` is `cuda` and there is none.
     """
+    team = current_team()
+    processes = settings.get("processes", 1)
+    if processes > 1 and settings["epochs"] and team.alone:
+        arguments = {
+            "settings": dict(settings),
+            "seed": seed,
+            "device": device,
+            "threads": threads,
+            "resume_path": resume_path,
+        }
+        return TrainingResult.from_fields(
+            train_in_processes(processes, model, dataset.path, arguments, masks or {}, trainable)
+        )
     chosen_device = resolve_device(device)
     torch.set_num_threads(threads)
     run = _Run(model, dataset, settings, seed, chosen_device, masks or {}, trainable)
@@ -138,7 +159,7 @@ def train(
     epochs = range(resumed_from + 1, settings["epochs"] + 1)
     for epoch in epochs:
         run.epoch(epoch)
-        if resume and epoch < settings["epochs"]:
+        if resume and team.leads and epoch < settings["epochs"]:
             run.save(resume)
     if run.best_epoch:
         model.network.load_state_dict(run.best_state)
@@ -148,7 +169,7 @@ def train(
     for parameter, required in run.required_gradients:
         parameter.requires_grad_(required)
     model.to("cpu").to(memory_format=torch.contiguous_format).eval()
-    if resume:
+    if resume and team.leads:
         resume.delete()
     return TrainingResult(
         run.history, run.best_epoch, accuracy, chosen_device.type, run.precision, resumed_from
@@ -158,18 +179,25 @@ def train(
 def evaluate_split(
     model: nn.Module, split: Split, device: torch.device, precision: str = "fp32"
 ) -> tuple[float, float]:
-    """Return (mean cross-entropy, accuracy) of `model`, already on `device`, on a split."""
+    """Return (mean cross-entropy, accuracy) of `model`, already on `device`, on a split.
+
+    Where several processes train together, each looks at its share, and all get the result.
+    """
     model.eval()
+    team = current_team()
+    mine = np.arange(len(split))[team.share.of(len(split))]
     loss_sum, correct = 0.0, 0
     with torch.inference_mode():
-        for images, labels in split.batches(EVALUATION_BATCH):
+        for images, labels in split.batches(EVALUATION_BATCH, mine):
             batch = torch.from_numpy(images).to(device, memory_format=torch.channels_last)
             targets = torch.from_numpy(labels).to(device)
             with autocast(device, precision):
                 logits = model(batch)
             loss_sum += float(functional.cross_entropy(logits.float(), targets, reduction="sum"))
             correct += int((logits.argmax(dim=1) == targets).sum())
-    return loss_sum / len(split), correct / len(split)
+    sums = torch.tensor([loss_sum, correct], dtype=torch.float64, device=device)
+    team.add_up(sums)
+    return float(sums[0]) / len(split), int(sums[1]) / len(split)
 
 
 class _Run:
@@ -198,6 +226,9 @@ class _Run:
             parameter.requires_grad_(name in chosen)
         self.masked = _masked_parameters(parameters, masks)
         self.apply_masks()
+        self.team = current_team()
+        self.team.synchronise_batch_norms(self.model, device)
+        self.parallel_model = self.team.wrap(self.model, device)
         self.optimizer = _optimizer([parameters[name] for name in chosen], settings)
         self.steps_per_epoch = batches_per_epoch(len(dataset.train), settings["batch_size"])
         self.share_of_peak = schedule(
@@ -221,33 +252,42 @@ class _Run:
         # All that is random in an epoch follows from this seed, so that a training goes on after
         # any finished epoch as if it had never stopped. (Dropout draws from the global generator.)
         epoch_seed = _derived_seed(self.seed, epoch)
-        torch.manual_seed(epoch_seed)
+        torch.manual_seed(epoch_seed + self.team.share.rank)
         _set_training_mode(self.model)
         smoothing = self.settings["label_smoothing"]
         # Sums stay on the device: reading one would wait for it at each step.
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         learning_rate = 0.0
-        batches = training_batches(self.dataset.train, self.settings, epoch_seed, self.device)
-        described = track(batches, f"epoch {epoch}/{self.settings['epochs']}", self.steps_per_epoch)
-        for step, (images, labels) in enumerate(described, (epoch - 1) * self.steps_per_epoch):
+        images_seen = len(self.dataset.train)
+        batches: Iterable[tuple[Tensor, Tensor]] = training_batches(
+            self.dataset.train, self.settings, epoch_seed, self.device, self.team.share
+        )
+        if self.team.leads:
+            label = f"epoch {epoch}/{self.settings['epochs']}"
+            batches = track(batches, label, self.steps_per_epoch)
+        for step, (images, labels) in enumerate(batches, (epoch - 1) * self.steps_per_epoch):
             learning_rate = self.settings["learning_rate"] * self.share_of_peak(step)
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate
             with autocast(self.device, self.precision):
-                logits = self.model(images)
+                logits = self.parallel_model(images)
             logits = logits.float()
             loss = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            whole = batch_length(
+                images_seen, self.settings["batch_size"], step % self.steps_per_epoch
+            )
+            self.team.weigh(loss, len(labels), whole).backward()
             self.optimizer.step()
             self.apply_masks()
             loss_sum += loss.detach() * len(labels)
             correct += (logits.argmax(dim=1) == labels).sum()
+        self.team.add_up(loss_sum, correct)
+        self.team.agree_on_buffers(self.model)
         validation_loss, validation_accuracy = evaluate_split(
             self.model, self.dataset.validation, self.device, self.precision
         )
-        images_seen = len(self.dataset.train)
         record = EpochRecord(
             epoch=epoch,
             train_loss=float(loss_sum) / images_seen,

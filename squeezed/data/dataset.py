@@ -4,6 +4,7 @@ Only numpy here: jobs that need no torch (the timing of a deployed model, for on
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,6 +41,8 @@ class Dataset(Protocol):
     """A data set with its three splits. `squeezed.data.open_dataset` returns one."""
 
     name: str
+    path: Path
+    """What `squeezed.data.open_dataset` opened."""
     digest: str
     """SHA-256 of all images and labels: the same data set has the same, wherever it lies."""
     class_names: list[str]

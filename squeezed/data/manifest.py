@@ -140,6 +140,7 @@ class ManifestDataset:
                 f"{path} is not a manifest ({error}); delete it and run the workflow again"
             ) from error
         self.name: str = header["name"]
+        self.path = Path(path)
         self.digest: str = header["digest"]
         self.class_names: list[str] = header["class_names"]
         self.mean: list[float] = header["mean"]

@@ -68,6 +68,7 @@ class TensorDataset:
                 f"{path} is not a data set file ({error}); delete it and run the workflow again"
             ) from error
         self.name: str = header["name"]
+        self.path = Path(path)
         self.digest: str = header["digest"]
         self.class_names: list[str] = header["class_names"]
         self.mean: list[float] = header["mean"]

@@ -9,13 +9,18 @@ from torch.nn import functional
 
 from squeezed.data.dataset import Split
 from squeezed.data.manifest import FileSplit
+from squeezed.data.share import WHOLE, Share
 from squeezed.data.streaming import streamed_pixels
 from squeezed.data.tensor_file import TensorSplit
 from squeezed.errors import UserError
 
 
 def training_batches(
-    split: Split, settings: Mapping[str, Any], seed: int, device: torch.device
+    split: Split,
+    settings: Mapping[str, Any],
+    seed: int,
+    device: torch.device,
+    share: Share = WHOLE,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield one epoch of (images, labels).
 
@@ -24,6 +29,8 @@ def training_batches(
         settings: `batch_size` and `augmentation` of a `training` section.
         seed: of the order and the augmentation: another one for each epoch.
         device: where the batches are wanted.
+        share: the part of each batch to yield. Order and augmentation are drawn for the whole
+            batch, so that an image is treated alike however many processes share it.
 
     Yields:
         images of shape (n, 3, H, W), float32 in [0, 1], channels-last, and labels of shape (n,).
@@ -38,12 +45,15 @@ def training_batches(
     order = torch.randperm(len(labels), generator=generator)
     chunks = order.tensor_split(batches_per_epoch(len(split), settings["batch_size"]))
     augmentation = settings["augmentation"]
-    for chosen, pixels in zip(chunks, _pixels(split, chunks, augmentation, seed), strict=True):
+    mine = [chosen[share.of(len(chosen))] for chosen in chunks]
+    for chosen, own, pixels in zip(
+        chunks, mine, _pixels(split, mine, augmentation, seed), strict=True
+    ):
         # Augmented as uint8 on the CPU, from the CPU's generator: the same images on any device.
-        batch = augment(pixels, augmentation, generator).to(device)
+        batch = augment(pixels, augmentation, generator, share, len(chosen)).to(device)
         yield (
             batch.to(memory_format=torch.channels_last).float().div_(255),
-            labels[chosen].to(device),
+            labels[own].to(device),
         )
 
 
@@ -70,7 +80,19 @@ def batches_per_epoch(images: int, batch_size: int) -> int:
     return -(-images // batch_size)
 
 
-def augment(batch: Tensor, settings: Mapping[str, Any], generator: torch.Generator) -> Tensor:
+def batch_length(images: int, batch_size: int, index: int) -> int:
+    """Return how many images an epoch's batch number `index` (from 0) holds."""
+    batches = batches_per_epoch(images, batch_size)
+    return images // batches + (index < images % batches)
+
+
+def augment(
+    batch: Tensor,
+    settings: Mapping[str, Any],
+    generator: torch.Generator,
+    share: Share = WHOLE,
+    whole: int | None = None,
+) -> Tensor:
     """Shift each image at random and mirror half of them.
 
     Args:
@@ -78,18 +100,22 @@ def augment(batch: Tensor, settings: Mapping[str, Any], generator: torch.Generat
         settings: `crop_padding`: the largest shift in pixels, edges filled by reflection;
             `horizontal_flip`: whether to mirror left to right.
         generator: of the random choices, on the CPU.
+        share: which part of a whole batch `batch` is; the choices are drawn for the whole.
+        whole: images of that whole batch; default: `batch` is all of it.
 
     Returns:
         Images of the same shape and type.
     """
-    n, _, height, width = batch.shape
+    _, _, height, width = batch.shape
+    n = len(batch) if whole is None else whole
+    part = share.of(n)
     padding = settings["crop_padding"]
     if padding:
         padded = functional.pad(batch, (padding,) * 4, mode="reflect")
-        rows, columns = torch.randint(0, 2 * padding + 1, (2, n), generator=generator)
+        rows, columns = torch.randint(0, 2 * padding + 1, (2, n), generator=generator)[:, part]
         windows = padded.unfold(2, height, 1).unfold(3, width, 1)
-        batch = windows[torch.arange(n), :, rows, columns]
+        batch = windows[torch.arange(len(batch)), :, rows, columns]
     if settings["horizontal_flip"]:
-        mirrored = torch.rand(n, generator=generator) < 0.5
+        mirrored = torch.rand(n, generator=generator)[part] < 0.5
         batch = torch.where(mirrored.view(-1, 1, 1, 1), batch.flip(3), batch)
     return batch
