@@ -24,14 +24,18 @@ rule attack:
     wildcard_constraints:
         attack="(?!timing$|variations$)[a-z0-9_]+",
     conda:
-        "../envs/squeezed.yaml"
+        "../envs/networks.yaml"
     threads: threads_of
+    resources:
+        mem_mb=memory_mb(2000),
+        runtime=minutes(60),
+        gpu=gpus,
     params:
         settings=attack_of,
         code=code("attack"),
     message:
         "Attack {wildcards.variant} of {wildcards.experiment}, seed {wildcards.seed}, with protocol {wildcards.attack}"
     shell:
-        "python scripts/attack.py --model {input.model} --dataset {input.dataset}"
+        "SQUEEZED_GPUS={resources.gpu} python scripts/attack.py --model {input.model} --dataset {input.dataset}"
         " --settings {params.settings:q} --result {output.result} --images {output.images}"
         " --curve {output.curve} --tensors {output.tensors} > {log} 2>&1"

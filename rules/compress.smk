@@ -15,7 +15,7 @@ rule prune:
     benchmark:
         "logs/{experiment}/seed{seed}/pruned/prune.benchmark.tsv"
     conda:
-        "../envs/squeezed.yaml"
+        "../envs/networks.yaml"
     threads: training_threads("pruning.recovery")
     resources:
         mem_mb=memory_mb(1500, "pruning.recovery"),
@@ -47,7 +47,7 @@ rule ablate:
     benchmark:
         "logs/{experiment}/seed{seed}/ablated/ablate.benchmark.tsv"
     conda:
-        "../envs/squeezed.yaml"
+        "../envs/networks.yaml"
     threads: training_threads("ablation.recovery")
     resources:
         mem_mb=memory_mb(1500, "ablation.recovery"),
@@ -79,7 +79,7 @@ rule quantize:
     wildcard_constraints:
         variant="|".join(PARENTS),
     conda:
-        "../envs/squeezed.yaml"
+        "../envs/networks.yaml"
     threads: threads_of
     resources:
         mem_mb=memory_mb(1500),

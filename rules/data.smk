@@ -7,7 +7,7 @@ rule prepare_dataset:
     benchmark:
         "logs/data/{dataset}.benchmark.tsv"
     conda:
-        "../envs/squeezed.yaml"
+        "../envs/data.yaml"
     resources:
         mem_mb=memory_mb(1500),
         runtime=minutes(30),

@@ -19,7 +19,7 @@ rule embed:
     benchmark:
         log_file("embed.benchmark.tsv")
     conda:
-        "../envs/squeezed.yaml"
+        "../envs/networks.yaml"
     threads: threads_of
     resources:
         mem_mb=memory_mb(1500),
@@ -52,7 +52,7 @@ rule map_tsne:
     benchmark:
         log_file("map_tsne.benchmark.tsv")
     conda:
-        "../envs/squeezed.yaml"
+        "../envs/maps.yaml"
     threads: threads_of
     resources:
         mem_mb=memory_mb(1000),
@@ -86,7 +86,7 @@ rule map_cam:
     benchmark:
         log_file("map_cam.benchmark.tsv")
     conda:
-        "../envs/squeezed.yaml"
+        "../envs/networks.yaml"
     threads: threads_of
     resources:
         mem_mb=memory_mb(2000),

@@ -34,7 +34,10 @@ rule compile_report:
     benchmark:
         "logs/compile_report.benchmark.tsv"
     conda:
-        "../envs/squeezed.yaml"
+        "../envs/report.yaml"
+    resources:
+        mem_mb=memory_mb(2000),
+        runtime=minutes(20),
     params:
         settings=configured(),
         expected=lambda wildcards: expected_results(),

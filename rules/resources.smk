@@ -87,3 +87,13 @@ def experiments_of(wildcards):
     return [config["experiments"][name] for name in names] or [
         {"resources": {"memory_factor": 1, "time_factor": 1}}
     ]
+
+
+def all_cores(wildcards):
+    """Threads of a job that measures time and so runs alone: all of this machine's.
+
+    On a cluster the experiment's, for there the profile gives such a job a node of its own.
+    """
+    if workflow.non_local_exec or workflow.remote_exec:
+        return threads_of(wildcards)
+    return workflow.cores

@@ -10,7 +10,7 @@ rule train_baseline:
     benchmark:
         "logs/{experiment}/seed{seed}/baseline/train_baseline.benchmark.tsv"
     conda:
-        "../envs/squeezed.yaml"
+        "../envs/networks.yaml"
     threads: training_threads("training")
     resources:
         mem_mb=memory_mb(1500, "training"),

@@ -21,6 +21,7 @@ from squeezed.training import train
 ARCHITECTURE = {
     "name": "vgg6",
     "arguments": {"widths": [4, 4, 4, 4, 8, 8], "hidden_features": [16, 16]},
+    "weights": None,
 }
 TRAINING = {
     "epochs": 20,
