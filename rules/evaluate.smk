@@ -14,7 +14,7 @@ rule export_onnx:
     benchmark:
         LOG + "export_onnx.benchmark.tsv"
     conda:
-        "../envs/squeezed.yaml"
+        "../envs/export.yaml"
     resources:
         mem_mb=memory_mb(1000),
         runtime=minutes(5),
@@ -42,9 +42,9 @@ rule evaluate:
     benchmark:
         LOG + "evaluate.benchmark.tsv"
     conda:
-        "../envs/squeezed.yaml"
+        "../envs/deployment.yaml"
     # It measures time: it claims all cores, so that no other job runs beside it.
-    threads: workflow.cores
+    threads: all_cores
     resources:
         mem_mb=memory_mb(1000),
         runtime=minutes(15),
