@@ -79,7 +79,7 @@ lock: setup  ## Pin the newest versions that fit pyproject.toml in requirements*
 	  $(UV) pip compile --quiet --universal --upgrade --no-header --no-annotate --group $$group \
 	    --constraint requirements.txt --output-file requirements-$$group.txt; \
 	done
-	@$(MAKE) --always-make setup
+	@$(MAKE) setup
 	@python envs/write.py
 
 clean:  ## Remove the environment and caches; data, models and results stay
