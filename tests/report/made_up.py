@@ -18,6 +18,7 @@ VARIANTS = (
     "pruned_quantized",
     "linear_quantized",
 )
+PARTS = ("training", "evaluation", "attacks", "explanations")
 PROVENANCE = {
     "commit": "0123456789ab",
     "machine": {"processor": "Made-up CPU", "cores": 2, "memory_gib": 8, "system": "Linux x86_64"},
@@ -48,6 +49,11 @@ class MadeUp:
     silhouette: dict[str, tuple[float, float]] = field(default_factory=dict)
     on_object: dict[str, tuple[float, float]] = field(default_factory=dict)
     edge_on_object: float = 0.2
+    strong_after: dict[str, float] = field(default_factory=dict)
+    """Share that the strong attack leaves."""
+    arrangement_moves: dict[str, float] = field(default_factory=dict)
+    """Largest change of a pixel when the gradient is taken as PyTorch's 8-bit layers give it."""
+    randomised_correlation: float = 0.2
 
     def write(
         self,
@@ -55,25 +61,22 @@ class MadeUp:
         experiment: str = "digits",
         seeds: tuple[int, ...] = (0,),
         variants: tuple[str, ...] = VARIANTS,
+        parts: tuple[str, ...] = PARTS,
     ) -> Path:
-        """Write the results under `root` and return it."""
+        """Write these parts of the results under `root` and return it."""
         for seed in seeds:
             for variant in variants:
-                self._write_one(root / experiment / f"seed{seed}" / variant, variant, seed)
+                for part in parts:
+                    folder = root / experiment / f"seed{seed}" / variant
+                    folder.mkdir(parents=True, exist_ok=True)
+                    getattr(self, f"_{part}")(folder, variant, seed)
         return root
-
-    def _write_one(self, folder: Path, variant: str, seed: int) -> None:
-        self._training(folder, variant, seed)
-        self._evaluation(folder, variant, seed)
-        self._attacks(folder, variant, seed)
-        self._explanations(folder, variant)
 
     def _training(self, folder: Path, variant: str, seed: int) -> None:
         if variant not in ("baseline", "pruned", "ablated"):
             return
         epochs = np.arange(1, 6)
         accuracy = 0.97 - 0.5 / epochs**2 + 0.002 * seed
-        folder.mkdir(parents=True, exist_ok=True)
         pd.DataFrame(
             {
                 "epoch": epochs,
@@ -94,7 +97,6 @@ class MadeUp:
         size = self.size.get(variant, 10_950_000)
         # The same images are right in all variants as far as their accuracies allow.
         correct = np.arange(self.n) < right
-        folder.mkdir(parents=True, exist_ok=True)
         pd.DataFrame(
             {
                 "index": np.arange(self.n),
@@ -137,7 +139,15 @@ class MadeUp:
         before = self.accuracy.get(variant, 0.97)
         after = self.paper_after.get(variant, before)
         self._attack(folder, "attack_paper", before, after, 0.004, seed)
-        self._attack(folder, "attack_strong", before, 0.0, self.strong_l2.get(variant, 0.8), seed)
+        strong_after, strong_l2 = (
+            self.strong_after.get(variant, 0.0),
+            self.strong_l2.get(variant, 0.8),
+        )
+        self._attack(folder, "attack_strong", before, strong_after, strong_l2, seed)
+        if variant in self.arrangement_moves:
+            metrics = {"n_images": self.n, "max_abs_change": self.arrangement_moves[variant]}
+            path = folder / "attack_paper_arrangement.json"
+            write_result(path, metrics, provenance=PROVENANCE)
         milliseconds = self.attack_ms.get(variant, 40.0)
         measured = {
             "attack_time_per_image_ms": milliseconds,
@@ -198,7 +208,7 @@ class MadeUp:
             }
         write_result(folder / f"{name}.json", metrics, provenance=PROVENANCE)
 
-    def _explanations(self, folder: Path, variant: str) -> None:
+    def _explanations(self, folder: Path, variant: str, seed: int) -> None:
         knn, knn_half = self.map_knn.get(variant, (0.95, 0.004))
         silhouette, silhouette_half = self.silhouette.get(variant, (0.4, 0.005))
         share, share_half = self.on_object.get(variant, (0.5, 0.005))
@@ -223,7 +233,11 @@ class MadeUp:
             | _triple("guided_backprop_insertion_auc", 0.7, 0.005)
             | _triple("guided_backprop_deletion_auc", 0.3, 0.005)
             | _triple("guided_backprop_share_on_object", share, share_half)
-            | {"edge_share_on_object": self.edge_on_object},
+            | {"edge_share_on_object": self.edge_on_object}
+            | _triple(
+                "guided_backprop_randomised_rank_correlation", self.randomised_correlation, 0.02
+            )
+            | _triple("guided_backprop_unrelated_rank_correlation", 0.25, 0.02),
             provenance=PROVENANCE,
         )
 
