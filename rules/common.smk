@@ -241,3 +241,58 @@ def failure_message(snakemake_logs):
     failed = re.findall(r"^ +log: (.+?) \(check log file", said, re.MULTILINE)
     where = ", ".join(dict.fromkeys(failed or snakemake_logs))
     return f"error: the run stopped; the reason is in {where} (run again to go on from there)"
+
+
+in_report = report  # the formatter takes the bare word for the directive
+
+# What the report makes of each experiment: file, caption and category in `snakemake --report`, and
+# the file's name in words.
+REPORT_TABLES = {
+    "table_1": "Table I: accuracy, size, time",
+    "table_1_more": "Table I, continued",
+    "table_2_paper": "Table II: the paper's attack",
+    "table_2_strong": "Table II, strong attack",
+    "gate": "The gate of diagnostics",
+    "embedding": "Embeddings and maps",
+    "cam": "Guided backpropagation",
+    "cam_grad_cam": "Grad-CAM",
+    "training": "Training and recovery",
+}
+REPORT_FIGURES = {
+    "robustness": "Robust accuracy",
+    "adversarial": "Adversarial examples",
+    "tsne": "Figure 2: t-SNE maps",
+    "cam": "Figure 5: activation maps",
+    "training": "Training curves",
+}
+
+
+def report_files(kind, names, suffix):
+    """The report's files of one kind, marked for `snakemake --report`."""
+    return [
+        in_report(
+            f"reports/generated/{kind}/{experiment}/{name}.{suffix}",
+            caption=f"../reports/captions/{kind}/{name}.rst",
+            category=kind.capitalize(),
+            subcategory=experiment,
+            labels={"experiment": experiment, "what": words},
+        )
+        for experiment in config["run"]
+        for name, words in names.items()
+    ]
+
+
+def report_tables():
+    """The tables of each experiment, and the claims, marked for `snakemake --report`."""
+    claims = in_report(
+        "reports/generated/tables/claims.csv",
+        caption="../reports/captions/tables/claims.rst",
+        category="Claims",
+        labels={"experiment": "all", "what": "Claims and verdicts"},
+    )
+    return [claims, *report_files("tables", REPORT_TABLES, "csv")]
+
+
+def report_figures():
+    """The figures of each experiment, marked for `snakemake --report`."""
+    return report_files("figures", REPORT_FIGURES, "svg")

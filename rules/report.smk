@@ -11,13 +11,27 @@ ANALYSES.setdefault(
 )
 
 
+report: "../reports/captions/workflow.rst"
+
+
 rule compile_report:
     input:
         results=all_results,
+        datasets=[
+            DATASET.format(dataset=config["experiments"][name]["dataset"])
+            for name in config["run"]
+        ],
         templates=REPORT_TEMPLATES,
         schema="config.schema.yaml",
     output:
-        html=REPORT,
+        report_figures(),
+        report_tables(),
+        html=report(
+            REPORT,
+            caption="../reports/captions/report.rst",
+            category="Report",
+            labels={"what": "The whole report"},
+        ),
         markdown="reports/generated/report.md",
         # A file for each variant: a line of `dvc metrics show`.
         metrics=sorted(

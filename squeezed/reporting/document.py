@@ -22,6 +22,7 @@ from squeezed.reporting.measures import PAPER_ATTACK, STRONG_ATTACK
 from squeezed.reporting.provenance_tables import Origin, trace
 from squeezed.reporting.reasons import reasons_for
 from squeezed.reporting.summary import Recommendation, Warning, answer, do_not_believe, recommend
+from squeezed.reporting.table_cam import cam_table
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,21 @@ def _tables(experiment: Experiment) -> list[TableBlock]:
             tables.make_table("embedding", experiment, tables.EMBEDDING),
             "Output of the first fully connected layer, and its t-SNE map, for the same test "
             "images in all variants.",
+            (),
+        ),
+        (
+            "cam",
+            "Scores of activation maps: guided backpropagation",
+            cam_table("cam", experiment, "guided_backprop"),
+            "The paper's method. A score means something only above the controls, which know no "
+            "network; intervals are over images.",
+            (),
+        ),
+        (
+            "cam_grad_cam",
+            "Scores of activation maps: Grad-CAM",
+            cam_table("cam_grad_cam", experiment, "grad_cam"),
+            "A second method, weighing the last convolution's channels.",
             (),
         ),
         (

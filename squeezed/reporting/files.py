@@ -24,9 +24,11 @@ TABLES = (
     "table_2_paper",
     "table_2_strong",
     "embedding",
+    "cam",
+    "cam_grad_cam",
     "training",
 )
-FIGURES = ("robustness", "adversarial", "training")
+FIGURES = ("robustness", "adversarial", "tsne", "cam", "training")
 """What every experiment has a file of, be there data or not: rules declare their outputs."""
 
 

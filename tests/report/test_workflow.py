@@ -1,0 +1,76 @@
+"""The report as a rule of the workflow: made from results, bundled by `snakemake --report`."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.report.browser import Browser
+from tests.report.made_up import VARIANTS, paper_like
+
+ROOT = Path(__file__).parents[2]
+SNAKEFILE = """
+configfile: "config.yaml"
+include: "rules/common.smk"
+ANALYSES["evaluate"] = lambda experiment, variant: ["evaluation.json"]
+ANALYSES["attack"] = lambda experiment, variant: ["attack_paper.json", "attack_strong.json"]
+include: "rules/report.smk"
+"""
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the report's rule alone and made-up results as its sources."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("rules", "scripts", "squeezed", "reports", "envs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("generated"))
+    for name in ("config.yaml", "config.schema.yaml", "requirements.txt"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "Snakefile").write_text(SNAKEFILE)
+    paper_like().write(folder / "results", variants=VARIANTS)
+    (folder / "data").mkdir()
+    (folder / "data" / "digits.safetensors").touch()
+    # The workflow refuses results without Snakemake's records; these are sources here.
+    (folder / ".snakemake" / "incomplete").mkdir(parents=True)
+    (folder / ".snakemake" / "incomplete" / "sources").touch()
+    return folder
+
+
+def snakemake(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in the project."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["snakemake", "--cores", "1", *arguments],
+        cwd=project,
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(project)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_report_is_made_bundled_and_opened(
+    project: Path, browser: Browser, tmp_path: Path
+) -> None:
+    made = snakemake(project, "compile_report")
+    assert made.returncode == 0, made.stderr
+    assert (project / "reports/generated/report.html").stat().st_size > 50_000
+    bundled = snakemake(project, "compile_report", "--report", "report.zip")
+    assert bundled.returncode == 0, bundled.stderr
+    with zipfile.ZipFile(project / "report.zip") as archive:
+        archive.extractall(tmp_path)
+    page = next(tmp_path.rglob("report.html"))
+    browser.resize(1440, 900)
+    browser.open(page)
+    browser.screenshot(tmp_path / "report.png")
+    text = browser.evaluate("document.body.innerText")
+    for words in ("Report", "Claims", "Figures", "Tables", "squeeze it?"):
+        assert words in text
+    assert browser.problems() == []
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in browser.requests())
