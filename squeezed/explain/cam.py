@@ -164,7 +164,8 @@ def randomisation_fields(
     For each method: `{method}_randomised_rank_correlation` with every layer re-initialised, the
     same with the last layer alone (`_last_layer`), each layer's mean (`_layers`), and
     `{method}_unrelated_rank_correlation`, that of maps of two different images, which share
-    nothing but what all maps have in common.
+    nothing but what all maps have in common. A method passes (`{method}_randomisation_passed`)
+    unless the first is clearly above the last: their intervals apart.
 
     Args:
         test: what `randomisation_test` returns.
@@ -181,6 +182,10 @@ def randomisation_fields(
         ]
         unrelated = rank_correlation(maps[method], np.roll(maps[method], 1, axis=0))
         fields |= mean_fields(f"{method}_unrelated_rank_correlation", unrelated, seed=seed)
+        low, high = fields[f"{name}_low"], fields[f"{method}_unrelated_rank_correlation_high"]
+        fields[f"{method}_randomisation_passed"] = (
+            None if low is None or high is None else bool(low <= high)
+        )
     return fields
 
 

@@ -133,7 +133,7 @@ def likeness(features: Floats, baseline: Floats, *, seed: int) -> dict[str, floa
     }
 
 
-def pixel_features(images: NDArray[np.float32], side: int = 32) -> NDArray[np.float32]:
+def pixel_features(images: NDArray[np.float32], side: int = 16) -> NDArray[np.float32]:
     """Return the pixels themselves as features, shape (n, d): the control of every score.
 
     Args:

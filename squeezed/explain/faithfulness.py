@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from squeezed.explain.controls import blurred
@@ -105,13 +104,20 @@ def rank_correlation(
     Args:
         maps, others: shape (n, H, W).
     """
-    first = rankdata(np.reshape(maps, (len(maps), -1)), axis=1)
-    second = rankdata(np.reshape(others, (len(others), -1)), axis=1)
-    first = first - first.mean(axis=1, keepdims=True)
-    second = second - second.mean(axis=1, keepdims=True)
-    scale = np.sqrt(np.sum(first**2, axis=1) * np.sum(second**2, axis=1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.sum(first * second, axis=1) / scale
+    correlations = np.full(len(maps), np.nan)
+    for position, (one, other) in enumerate(zip(maps, others, strict=True)):
+        first, second = _mean_ranks(one.ravel()), _mean_ranks(other.ravel())
+        first, second = first - first.mean(), second - second.mean()
+        scale = np.sqrt(np.sum(first**2) * np.sum(second**2))
+        if scale > 0:
+            correlations[position] = np.sum(first * second) / scale
+    return correlations
+
+
+def _mean_ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the rank of each value, equal ones sharing their mean rank (scipy's `rankdata`)."""
+    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[group]
 
 
 def _probability(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:

@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 
 from squeezed.errors import UserError
 from squeezed.files import atomic_path
-from squeezed.statistics import bootstrap_mean_interval, wilson_interval
+from squeezed.statistics import (
+    bootstrap_mean_interval,
+    paired_proportion_interval,
+    wilson_interval,
+)
 
 Scores = NDArray[np.bool_] | NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
 
@@ -80,6 +84,8 @@ def difference_fields(
 ) -> dict[str, float | None]:
     """Return the mean difference to the baseline on the same images, as `{name}_difference`.
 
+    Differences of shares get Agresti and Min's interval, others that of the bootstrap.
+
     Args:
         name: of the score.
         values: shape (n,).
@@ -87,7 +93,11 @@ def difference_fields(
         seed: of the bootstrap.
     """
     differences = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
-    return mean_fields(f"{name}_difference", differences, seed=seed)
+    if values.dtype != np.bool_:
+        return mean_fields(f"{name}_difference", differences, seed=seed)
+    gained, lost = int(np.sum(differences > 0)), int(np.sum(differences < 0))
+    low, high = paired_proportion_interval(gained, lost, len(differences))
+    return _fields(f"{name}_difference", float(differences.mean()), low, high)
 
 
 def summary(
@@ -117,4 +127,4 @@ def _fields(
 def _texts(values: Scores) -> list[str]:
     if values.dtype == np.bool_ or np.issubdtype(values.dtype, np.integer):
         return [str(int(value)) for value in values]
-    return ["" if np.isnan(value) else f"{value:.6g}" for value in values]
+    return ["" if np.isnan(value) else repr(float(value)) for value in values]  # exact

@@ -20,8 +20,8 @@ def choose_images(
         dataset: the prepared data set.
         count: how many; all there are if there are not more.
         seed: the same gives the same images.
-        classes: names (for ImageNet also wnids) of the classes to choose from; those that the
-            data set has not are left out. None or empty: all classes.
+        classes: names (for ImageNet wnids) of the classes to choose from; those that the data set
+            has not are left out. None or empty: all classes.
 
     Returns:
         indices into the test split, sorted.
@@ -32,18 +32,13 @@ def choose_images(
     labels = np.asarray(dataset.test.labels)
     if not classes:
         return choose_indices(len(labels), count, seed)
-    identifiers = getattr(dataset, "class_ids", None) or dataset.class_names
-    wanted = [
-        label
-        for label, names in enumerate(zip(identifiers, dataset.class_names, strict=True))
-        if set(names) & set(classes)
-    ]
-    known = {*identifiers, *dataset.class_names}
-    missing = [name for name in classes if name not in known]
+    wanted = [label for label, name in enumerate(dataset.class_names) if name in classes]
+    missing = [name for name in classes if name not in dataset.class_names]
     if len(wanted) < 2:
         raise UserError(
             f"embedding.classes has {len(wanted)} of the classes of data set {dataset.name!r}, and "
-            f"at least two are needed; choose from {_some(identifiers)}, or leave it empty for all"
+            f"at least two are needed; choose from {_some(dataset.class_names)}, "
+            "or leave it empty for all"
         )
     if missing:
         logger.warning("the data set has no class %s: left out", ", ".join(missing))

@@ -1,5 +1,6 @@
 """t-SNE maps with openTSNE's defaults, and laying one map over another."""
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from squeezed.explain.neighbours import Floats
 from squeezed.progress import track
 
 Map = NDArray[np.float64]
+
+logging.getLogger("openTSNE").setLevel(logging.ERROR)  # it announces its defaults at every run
 
 
 @dataclass(frozen=True)

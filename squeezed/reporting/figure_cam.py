@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from squeezed.data.dataset import Dataset
+from squeezed.reporting.class_words import in_words
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import metric
 from squeezed.reporting.figures import FigureBlock
@@ -75,7 +76,7 @@ def cam_block(experiment: Experiment, dataset: Dataset, method: str) -> FigureBl
     """
     name = METHOD_NAMES[method]
     return FigureBlock(
-        f"cam_{method}",
+        "cam" if method == "guided_backprop" else f"cam_{method}",
         f"Figure 5: where the networks look ({name})",
         draw_cam(experiment, dataset, method),
         f"How strongly each pixel speaks for the class that the variant predicts, by {name}. Each "
@@ -113,13 +114,14 @@ def draw_cam(experiment: Experiment, dataset: Dataset, method: str) -> str | Non
     rows = choose_shown(found.labels, SHOWN)
     pictures = dataset.test.images(found.indices[rows])
     columns = 1 + len(found.variants)
+    words = [in_words(name) for name in dataset.class_names]
     with styled():
         figure = new_figure(CELL * columns + 0.75, (CELL + 0.2) * len(rows) + 0.45)
         figure.set_dpi(RASTER_DPI)
         grid = figure.subplots(len(rows), columns, squeeze=False)
         grid[0, 0].set_title("Original", fontsize=9)
         for row, position in enumerate(rows):
-            true = dataset.class_names[found.labels[position]]
+            true = words[found.labels[position]]
             _show(grid[row, 0], pictures[row].transpose(1, 2, 0), f"true: {true}", MUTED)
         for column, (variant, arrays) in enumerate(found.variants.items(), start=1):
             grid[0, column].set_title(_two_lines(variant_name(variant)), fontsize=9)
@@ -130,8 +132,7 @@ def draw_cam(experiment: Experiment, dataset: Dataset, method: str) -> str | Non
                 _show(
                     grid[row, column],
                     scaled(arrays[method][position]),
-                    f"{dataset.class_names[prediction]}{'' if right else ' ✗'}, "
-                    f"{percent(probability)}",
+                    f"{words[prediction]}{'' if right else ' ✗'}, {percent(probability)}",
                     INK if right else WRONG,
                 )
         bar = figure.colorbar(

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from squeezed.reporting.class_words import in_words
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import metric
 from squeezed.reporting.figures import FigureBlock
@@ -52,7 +53,7 @@ def tsne_block(experiment: Experiment, class_names: Sequence[str]) -> FigureBloc
 
     Args:
         experiment: whose maps.
-        class_names: in words, by label.
+        class_names: by label.
     """
     maps = tsne_maps(experiment)
     frames = [frame.assign(variant=variant) for variant, frame in maps.items()]
@@ -77,7 +78,8 @@ def draw_tsne(experiment: Experiment, class_names: Sequence[str]) -> str | None:
     present = sorted(set(maps["baseline"]["label"].astype(int)))
     rows = -(-len(maps) // COLUMNS)
     columns = min(COLUMNS, len(maps))
-    legend_rows = _legend_rows([class_names[label] for label in present])
+    words = [in_words(class_names[label]) for label in present]
+    legend_rows = _legend_rows(words)
     with styled():
         figure = new_figure(PANEL * columns, (PANEL + 0.38) * rows + 0.24 * legend_rows + 0.15)
         figure.set_dpi(RASTER_DPI)
@@ -97,7 +99,7 @@ def draw_tsne(experiment: Experiment, class_names: Sequence[str]) -> str | None:
                 fontsize=8,
                 color=MUTED,
             )
-        handles = [_legend_handle(position, class_names[c]) for position, c in enumerate(present)]
+        handles = [_legend_handle(position, name) for position, name in enumerate(words)]
         handles.append(Line2D([], [], ls="", marker="x", ms=5, mew=1.3, color=INK, label="wrong"))
         figure.legend(
             handles=handles,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from squeezed.data.dataset import Dataset
+from squeezed.reporting.class_words import in_words
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.figure_tsne import colour_of, tsne_maps
 from squeezed.reporting.figures import FigureBlock
@@ -61,7 +62,7 @@ def interactive_tsne(name: str, maps: Mapping[str, pd.DataFrame], dataset: Datas
     sprite, columns = _sprite(thumbnails)
     low, span = _frame_of(list(maps.values()))
     data = {
-        "classes": list(dataset.class_names),
+        "classes": [in_words(name) for name in dataset.class_names],
         "colours": {str(label): colour_of(place) for place, label in enumerate(present)},
         "labels": labels.tolist(),
         "sprite": sprite,
@@ -86,7 +87,7 @@ def interactive_tsne(name: str, maps: Mapping[str, pd.DataFrame], dataset: Datas
     )
     legend = "".join(
         f'<span><i style="background:{colour_of(place)}"></i>'
-        f"{html.escape(dataset.class_names[label])}</span>"
+        f"{html.escape(in_words(dataset.class_names[label]))}</span>"
         for place, label in enumerate(present)
     )
     return (
