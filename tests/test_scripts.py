@@ -57,26 +57,6 @@ def test_a_rule_keeps_its_promises(name):
     assert "{log} 2>&1" in text
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_a_rule_hands_over_what_its_script_takes(name):
-    """The options in the rule's command are options of the script, all required ones included."""
-    source = (PROJECT / "scripts" / f"{name}.py").read_text()
-    known = set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', source))
-    command = RULES[name].partition("    shell:")[2]
-    given = set(re.findall(r"(?<=[ \"])(--[a-z-]+)", command))
-    assert given <= known
-    required = {
-        option
-        for option, rest in re.findall(
-            r'add_argument\(\s*"(--[a-z-]+)"(.*?)(?=\n    parser\.|\n    return|\n    arguments)',
-            source,
-            re.DOTALL,
-        )
-        if "required=True" in rest
-    }
-    assert required <= given
-
-
 def test_settings_are_a_json_object():
     assert settings_json('{"epochs": 3}') == {"epochs": 3}
     for text in ("", "[1]", "3", "{epochs: 3}"):
