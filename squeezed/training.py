@@ -27,6 +27,7 @@ from squeezed.data.dataset import Dataset, Split
 from squeezed.data.training_batches import batch_length, batches_per_epoch, training_batches
 from squeezed.device import resolve_device
 from squeezed.distributed import current_team, train_in_processes
+from squeezed.errors import UserError
 from squeezed.files import atomic_path
 from squeezed.models.classifier import Classifier
 from squeezed.precision import autocast, usable_precision
@@ -134,7 +135,8 @@ def train(
 
     Raises:
         ValueError: if a mask or a trainable name fits no parameter.
-        UserError: if `device` is `cuda` and there is none.
+        UserError: if `device` is `cuda` and there is none, if the augmentation does not fit the
+            data set, an image cannot be read, or the training diverges.
     """
     team = current_team()
     processes = settings.get("processes", 1)
@@ -296,6 +298,11 @@ class _Run:
             validation_accuracy=validation_accuracy,
             learning_rate=learning_rate,
         )
+        if not math.isfinite(record.train_loss):
+            raise UserError(
+                f"the training diverged in epoch {epoch} (its loss is {record.train_loss}): lower "
+                "`learning_rate`, or lengthen its rise with `warmup_share`"
+            )
         self.history.append(record)
         if not self.best_epoch or _rank(record) > _rank(self.history[self.best_epoch - 1]):
             self.best_epoch = epoch

@@ -198,6 +198,11 @@ def test_the_test_images_are_not_looked_at(dataset):
     trained(Blind(), epochs=1)
 
 
+def test_a_training_that_diverges_says_so(dataset):
+    with pytest.raises(UserError, match="the training diverged in epoch 1"):
+        trained(dataset, learning_rate=1e20)
+
+
 def test_no_epochs_leave_the_weights_as_they_are(dataset):
     model = create_classifier(ARCHITECTURE, dataset, seed=0)
     before = state_of(model)
