@@ -21,7 +21,8 @@ from squeezed.data.tensor_file import write_tensor_dataset
 from squeezed.data.training_batches import augment, batches_per_epoch, training_batches
 from squeezed.errors import UserError
 from squeezed.models import create_classifier
-from squeezed.training import evaluate_split, schedule, train
+from squeezed.optimisation import schedule
+from squeezed.training import evaluate_split, train
 from squeezed.workers import WORKERS_VARIABLE
 from tests.made_sources import PROJECT, class_files, dataset_settings, write_folder
 
@@ -334,16 +335,16 @@ def stopping_after(monkeypatch):
     """Have the training stop when it starts the epoch after the given one."""
 
     def arrange(epochs):
-        from squeezed import training
+        from squeezed import training_run
 
-        original = training._Run.epoch
+        original = training_run.TrainingRun.epoch
 
         def epoch(self, number):
             if number > epochs:
                 raise Stopped
             original(self, number)
 
-        monkeypatch.setattr(training._Run, "epoch", epoch)
+        monkeypatch.setattr(training_run.TrainingRun, "epoch", epoch)
 
     yield arrange
 
