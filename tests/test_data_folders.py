@@ -10,15 +10,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from PIL import Image
-
-from squeezed.data import choose_indices, open_dataset
-from squeezed.data.image_files import Geometry, open_rgb
-from squeezed.data.manifest import PathList
-from squeezed.data.preparation import prepare_dataset
-from squeezed.errors import UserError
-from squeezed.workers import WORKERS_VARIABLE
-from tests.made_sources import (
+from made_sources import (
     PROJECT,
     class_files,
     dataset_settings,
@@ -27,6 +19,14 @@ from tests.made_sources import (
     write_tar,
     write_zip,
 )
+from PIL import Image
+
+from squeezed.data import choose_indices, open_dataset
+from squeezed.data.image_files import Geometry, open_rgb
+from squeezed.data.manifest import PathList
+from squeezed.data.preparation import prepare_dataset
+from squeezed.errors import UserError
+from squeezed.workers import WORKERS_VARIABLE
 
 STREAMED = {"storage": "files", "resize": 10, "crop": 8}
 

@@ -6,12 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-
-from squeezed.data import open_dataset
-from squeezed.data.cifar10 import load_batch
-from squeezed.data.preparation import prepare_dataset
-from squeezed.errors import UserError
-from tests.made_sources import (
+from made_sources import (
     CIFAR10_NAMES,
     cifar10_batches,
     dataset_settings,
@@ -20,6 +15,11 @@ from tests.made_sources import (
     write_cifar10,
     write_svhn,
 )
+
+from squeezed.data import open_dataset
+from squeezed.data.cifar10 import load_batch
+from squeezed.data.preparation import prepare_dataset
+from squeezed.errors import UserError
 
 
 @pytest.fixture

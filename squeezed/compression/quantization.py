@@ -60,8 +60,8 @@ def quantize_weight(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if not bool(torch.isfinite(weight).all()):
         raise UserError("cannot quantize weights that are NaN or infinite")
     scale, zero_point = scale_and_zero_point(float(weight.min()), float(weight.max()))
-    steps = torch.round(weight.double() / float(scale)) + zero_point
-    quantized = steps.clamp(0, QMAX).to(torch.uint8)
+    # In place: VGG-16's first fully connected layer takes 400 MB.
+    quantized = (weight / float(scale)).round_().add_(zero_point).clamp_(0, QMAX).to(torch.uint8)
     return quantized, torch.tensor(scale), torch.tensor(zero_point, dtype=torch.uint8)
 
 

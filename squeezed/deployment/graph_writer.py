@@ -20,6 +20,7 @@ class GraphWriter:
         self.initializers: dict[str, onnx.TensorProto] = {}
         self.value_of: dict[fx.Node, str] = {}
         """The name of each call's result."""
+        self._uses: dict[str, int] = {}
 
     def append(self, kind: str, inputs: list[str], outputs: list[str], name: str) -> None:
         """Append a node with any number of outputs."""
@@ -35,7 +36,13 @@ class GraphWriter:
         **attributes: Any,
     ) -> str:
         """Append a node with one output and return the output's name."""
-        output = output or f"{name}/{kind}"
+        if output is None:
+            # A module may be called several times, such as ResNet's ReLUs.
+            output = f"{name}/{kind}"
+            self._uses[output] = self._uses.get(output, 0) + 1
+            if self._uses[output] > 1:
+                name = f"{name}#{self._uses[output]}"
+                output = f"{name}/{kind}"
         self.nodes.append(helper.make_node(kind, inputs, [output], name=name, **attributes))
         return output
 
