@@ -73,10 +73,10 @@ def read_card(path: str | Path) -> ModelCard:
     try:
         with safe_open(path, framework="pt") as file:
             fields = json.loads((file.metadata() or {})[HEADER_KEY])
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        height, width = fields["image_size"]
+        return ModelCard(**{**fields, "image_size": (height, width)})
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise UserError(f"{path} is not a model file of squeezed ({error})") from error
-    fields["image_size"] = tuple(fields["image_size"])
-    return ModelCard(**fields)
 
 
 def load_model(path: str | Path) -> tuple[Classifier, ModelCard]:

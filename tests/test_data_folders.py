@@ -10,15 +10,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from made_sources import (
-    PROJECT,
-    class_files,
-    dataset_settings,
-    image_bytes,
-    write_folder,
-    write_tar,
-    write_zip,
-)
 from PIL import Image
 
 from squeezed.data import choose_indices, open_dataset
@@ -27,6 +18,15 @@ from squeezed.data.manifest import PathList
 from squeezed.data.preparation import prepare_dataset
 from squeezed.errors import UserError
 from squeezed.workers import WORKERS_VARIABLE
+from tests.made_sources import (
+    PROJECT,
+    class_files,
+    dataset_settings,
+    image_bytes,
+    write_folder,
+    write_tar,
+    write_zip,
+)
 
 STREAMED = {"storage": "files", "resize": 10, "crop": 8}
 

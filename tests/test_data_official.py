@@ -6,7 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
-from made_sources import (
+
+from squeezed.data import open_dataset
+from squeezed.data.cifar10 import load_batch
+from squeezed.data.preparation import prepare_dataset
+from squeezed.errors import UserError
+from tests.made_sources import (
     CIFAR10_NAMES,
     cifar10_batches,
     dataset_settings,
@@ -15,11 +20,6 @@ from made_sources import (
     write_cifar10,
     write_svhn,
 )
-
-from squeezed.data import open_dataset
-from squeezed.data.cifar10 import load_batch
-from squeezed.data.preparation import prepare_dataset
-from squeezed.errors import UserError
 
 
 @pytest.fixture

@@ -162,13 +162,14 @@ def test_batch_norms_use_the_statistics_of_each_share(dataset):
 def one_epoch_by_shares(dataset, settings):
     """One epoch in one process: each half of a batch through batch norms of its own."""
     # The epoch's own seed is training's business: take it from there.
-    from squeezed.training import _derived_seed, _optimizer, schedule
+    from squeezed.optimisation import schedule, sgd
+    from squeezed.training_run import derived_seed
 
     model: Classifier = create_classifier(ARCHITECTURE, dataset, seed=1).train()
-    optimizer = _optimizer(list(model.parameters()), settings)
+    optimizer = sgd(list(model.parameters()), settings)
     share_of_peak = schedule(settings["schedule"], 5, settings["warmup_share"])
     total = 0.0
-    batches = training_batches(dataset.train, settings, _derived_seed(3, 1), torch.device("cpu"))
+    batches = training_batches(dataset.train, settings, derived_seed(3, 1), torch.device("cpu"))
     for step, (images, labels) in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = settings["learning_rate"] * share_of_peak(step)
