@@ -11,21 +11,20 @@ include: "rules/common.smk"
 include: "rules/resources.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
-
-
-for stage in ("compress", "evaluate", "attack", "explain", "report"):
-    if (ROOT / "rules" / f"{stage}.smk").exists():
-
-        include: f"rules/{stage}.smk"
+include: "rules/compress.smk"
+include: "rules/evaluate.smk"
+include: "rules/attack.smk"
+include: "rules/explain.smk"
+include: "rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
-        targets,
+        REPORT,
     localrule: True
     message:
-        "Everything is made."
+        "Everything is made; the report is {input}."
 
 
 onerror:

@@ -114,14 +114,6 @@ def runs():
                 yield name, seed, variant
 
 
-def all_models(wildcards=None):
-    """The model file of each run."""
-    return [
-        MODEL.format(experiment=name, seed=seed, variant=variant)
-        for name, seed, variant in runs()
-    ]
-
-
 def all_results(wildcards=None):
     """The result files of every analysis of each run."""
     return [
@@ -130,13 +122,6 @@ def all_results(wildcards=None):
         for files in ANALYSES.values()
         for file in files(config["experiments"][name], variant)
     ]
-
-
-def targets(wildcards):
-    """What a run is to make: the report, which asks for everything else."""
-    if workflow.is_rule("compile_report"):
-        return REPORT
-    return all_models() + all_results()
 
 
 def settings(*sections):

@@ -10,9 +10,9 @@ rule export_onnx:
     output:
         onnx=ONNX,
     log:
-        LOG + "export_onnx.log",
+        log_file("export_onnx.log"),
     benchmark:
-        LOG + "export_onnx.benchmark.tsv"
+        log_file("export_onnx.benchmark.tsv")
     conda:
         "../envs/export.yaml"
     resources:
@@ -33,14 +33,14 @@ rule evaluate:
         baseline_onnx="models/{experiment}/seed{seed}/baseline.onnx",
         dataset=dataset_of,
     output:
-        result=RESULT + "evaluation.json",
-        predictions=RESULT + "predictions.csv",
-        classes=RESULT + "classes.csv",
-        layers=RESULT + "layers.csv",
+        result=result("evaluation.json"),
+        predictions=result("predictions.csv"),
+        classes=result("classes.csv"),
+        layers=result("layers.csv"),
     log:
-        LOG + "evaluate.log",
+        log_file("evaluate.log"),
     benchmark:
-        LOG + "evaluate.benchmark.tsv"
+        log_file("evaluate.benchmark.tsv")
     conda:
         "../envs/deployment.yaml"
     # It measures time: it claims all cores, so that no other job runs beside it.
