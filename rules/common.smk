@@ -167,6 +167,39 @@ def attack_of(wildcards):
     )
 
 
+def attack_named_by(section):
+    """A function of the wildcards: this section, the attack that it names, device and threads."""
+
+    def as_json(wildcards):
+        experiment = experiment_of(wildcards)
+        attack = experiment["attacks"][experiment[section]["attack"]]
+        return json.dumps(
+            {
+                section: {
+                    k: v for k, v in experiment[section].items() if k != "variants"
+                },
+                "attack": {k: v for k, v in attack.items() if k != "variants"},
+                "device": experiment["device"],
+                "threads": experiment["threads"],
+            },
+            sort_keys=True,
+        )
+
+    return as_json
+
+
+def diagnosed_attack(variant, ending):
+    """A function of the wildcards: a file of the attack that the diagnostics examine."""
+
+    def path(wildcards):
+        name = experiment_of(wildcards)["diagnostics"]["attack"]
+        whose = variant.format(variant=wildcards.variant)
+        values = {"experiment": wildcards.experiment, "seed": wildcards.seed}
+        return result(f"attack_{name}{ending}").format(**values, variant=whose)
+
+    return path
+
+
 # The variants that are trained, and so have a history.
 TRAINED = ("baseline", "pruned", "ablated")
 

@@ -18,7 +18,7 @@ TOOLS = ("snakemake", "repro")
 
 def attacks(jobs):
     """Of these jobs, those that depend on the parameters of the changed attack."""
-    return {job for job in jobs if job.endswith("/attack_paper")}
+    return {job for job in jobs if job.endswith(("/attack_paper", "/time_attack", "/vary_attack"))}
 
 
 def pruned(jobs):

@@ -1,0 +1,294 @@
+"""Is a model robust, or only hard to differentiate? The measurements that the gate judges."""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor
+
+from squeezed.attacks.carlini_wagner import Protocol, carlini_wagner
+from squeezed.attacks.objective import Margin
+from squeezed.attacks.outcome import rounded_to_pixels
+from squeezed.attacks.square import square_attack
+from squeezed.attacks.victim import Victim
+from squeezed.errors import UserError
+
+Judge = Callable[[Tensor], Tensor]
+"""Maps images (n, C, H, W) to logits (n, classes), both on the CPU."""
+
+ENLARGEMENTS = (1.0, 1.02, 1.05, 1.1)
+"""By how much a change may be enlarged to get across a boundary that moved a little."""
+STANDS_STILL = 1e-6
+"""The attack's start is within this of the original: less than that is no movement."""
+NO_LIMIT = 1e4
+"""A constant c beside which the distance does not count."""
+
+
+@dataclass
+class StoredAttack:
+    """An attack's result files, for the n images that it was run on."""
+
+    index: Tensor
+    label: Tensor
+    attackable: Tensor
+    success: Tensor
+    l2: Tensor
+    """NaN where no adversarial image was found."""
+    best: Tensor
+    last: Tensor
+
+    @classmethod
+    def read(cls, table: str | Path, tensors: str | Path) -> "StoredAttack":
+        """Read the CSV of the images and the safetensors file beside it."""
+        with Path(table).open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        images = load_file(tensors)
+
+        def integers(name: str) -> Tensor:
+            return torch.tensor([int(row[name]) for row in rows], dtype=torch.int64)
+
+        return cls(
+            index=integers("index"),
+            label=integers("label"),
+            attackable=integers("attackable").bool(),
+            success=integers("success").bool(),
+            l2=torch.tensor([float(row["l2"] or "nan") for row in rows]),
+            best=images["best"],
+            last=images["last"],
+        )
+
+    def chosen(self, mask: Tensor) -> "StoredAttack":
+        """Return the part of the images where `mask`, shape (n,), is true."""
+        return StoredAttack(**{name: value[mask] for name, value in vars(self).items()})
+
+
+def share_without_gradient(victim: Victim, images: Tensor, labels: Tensor) -> float | None:
+    """Return the share of images that no gradient of the classification term reaches."""
+    if not len(images):
+        return None
+    rows = victim.rows(images.shape[1:])
+    without = 0
+    for start in range(0, len(images), rows):
+        batch, classes = images[start : start + rows], labels[start : start + rows]
+        missing = rows - len(batch)
+        padded = torch.cat([batch, batch[-1:].expand(missing, -1, -1, -1)]).to(victim.device)
+        padded_classes = torch.cat([classes, classes[-1:].expand(missing)]).to(victim.device)
+        _, gradient = victim.step(padded, Margin(padded_classes).values)
+        if gradient is None:
+            without += len(batch)
+        else:
+            without += int((gradient[: len(batch)].flatten(1) == 0).all(dim=1).sum())
+    return without / len(images)
+
+
+def success_by_iterations(
+    victim: Victim, images: Tensor, labels: Tensor, *, iterations: int, learning_rate: float
+) -> dict[str, float | None]:
+    """Attack without a limit on the distance: how many fall after one step, and after all."""
+    protocol = Protocol(
+        iterations=iterations, learning_rate=learning_rate, constant=NO_LIMIT, stop_confidence=0.0
+    )
+    result = carlini_wagner(victim, images, labels, protocol)
+
+    def within(steps: int) -> float | None:
+        return _share(result.success & (result.iterations <= steps))
+
+    return {
+        "success_one_step": within(1),
+        "success_quarter_of_steps": within(iterations // 4),
+        "success_unbounded": within(iterations),
+    }
+
+
+def smallest_enlargements(
+    judge: Judge, images: Tensor, adversarial: Tensor, labels: Tensor
+) -> Tensor:
+    """Return by how much each change must be enlarged before the judge is fooled.
+
+    Returns:
+        Shape (n,): the smallest of `ENLARGEMENTS` that fools, infinity where none does.
+    """
+    needed = torch.full((len(images),), torch.inf)
+    for factor in ENLARGEMENTS:
+        left = torch.isinf(needed).nonzero()[:, 0]
+        if len(left):
+            enlarged = enlarge(images[left], adversarial[left], factor)
+            needed[left[judge(enlarged).argmax(dim=1) != labels[left]]] = factor
+    return needed
+
+
+def enlarge(images: Tensor, adversarial: Tensor, factor: float) -> Tensor:
+    """Return the images with their changes multiplied by `factor`, within [0, 1]."""
+    return (images + factor * (adversarial - images)).clamp(0, 1)
+
+
+def noise_success(
+    victim: Victim, images: Tensor, labels: Tensor, lengths: Tensor, *, draws: int, seed: int
+) -> float | None:
+    """Return how often Gaussian noise of each image's own L2 length fools, over several draws."""
+    if not len(images):
+        return None
+    generator = torch.Generator().manual_seed(seed)
+    shares = []
+    for _ in range(draws):
+        noise = torch.randn(images.shape, generator=generator)
+        noise *= (lengths / noise.flatten(1).norm(dim=1))[:, None, None, None]
+        fooled = victim.logits((images + noise).clamp(0, 1)).argmax(dim=1) != labels
+        shares.append(float(fooled.float().mean()))
+    return sum(shares) / draws
+
+
+def measure(
+    victim: Victim,
+    deployed: Judge,
+    images: Tensor,
+    attack: StoredAttack,
+    baseline: StoredAttack | None,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Make all measurements for one variant.
+
+    Args:
+        victim: the variant's reference engine, with straight-through gradients.
+        deployed: the variant's deployed engine.
+        images: float32 (n, C, H, W): the originals that `attack` was run on.
+        attack: the variant's strong attack.
+        baseline: the baseline's, on the same images; None for the baseline itself.
+        settings: the configuration's `diagnostics` section.
+
+    Returns:
+        What `squeezed.attacks.gate.verdict` judges. Shares are of the images that the variant
+        classifies correctly (those that can be attacked); of the adversarial images found for
+        `deployed_`, `rounded_` and `noise_`; None where there are no such images.
+
+    Raises:
+        UserError: if `baseline` was run on other images.
+    """
+    if baseline is not None and not torch.equal(attack.index, baseline.index):
+        raise UserError(
+            "the baseline was attacked on other images than the variant; run its attack again"
+        )
+    mask = attack.attackable
+    images, attack = images[mask], attack.chosen(mask)
+    baseline = None if baseline is None else baseline.chosen(mask)
+    few = slice(0, settings["images"])
+    change_last = (attack.last - images).abs().flatten(1).amax(dim=1) if len(images) else None
+    checks: dict[str, Any] = {
+        "n_attackable": len(images),
+        "success": _share(attack.success),
+        "share_without_gradient": share_without_gradient(victim, images, attack.label),
+        "share_moved": None if change_last is None else _share(change_last > STANDS_STILL),
+        "max_abs_change": None if change_last is None else float(change_last.max()),
+        **success_by_iterations(
+            victim,
+            images[few],
+            attack.label[few],
+            iterations=settings["iterations"],
+            learning_rate=settings["learning_rate"],
+        ),
+    }
+    checks |= _transfer(victim, images, attack, baseline)
+    checks |= _survival(victim, deployed, images, attack, settings)
+    reference = attack if baseline is None else baseline
+    checks |= _square(
+        deployed, images[few], attack.chosen(_first(few, len(images))), reference, settings
+    )
+    return checks
+
+
+def _transfer(
+    victim: Victim, images: Tensor, attack: StoredAttack, baseline: StoredAttack | None
+) -> dict[str, float | None]:
+    """Compare the baseline's adversarial images with the variant's own, at equal distances.
+
+    The nearest images stand on the baseline's boundary, where any other model is a coin toss: so
+    they are also tried with their change doubled.
+    """
+    names = ("transfer_success", "transfer_success_doubled", "success_at_doubled_distance")
+    if baseline is None or not bool(baseline.success.any()):
+        return dict.fromkeys(names)
+    theirs = baseline.success
+    images, best, label = images[theirs], baseline.best[theirs], attack.label[theirs]
+
+    def fooled(factor: float) -> float | None:
+        return _share(victim.logits(enlarge(images, best, factor)).argmax(dim=1) != label)
+
+    own = attack.success[theirs] & (attack.l2[theirs] <= 2 * baseline.l2[theirs])
+    return dict(zip(names, (fooled(1), fooled(2), _share(own)), strict=True))
+
+
+def _survival(
+    victim: Victim,
+    deployed: Judge,
+    images: Tensor,
+    attack: StoredAttack,
+    settings: Mapping[str, Any],
+) -> dict[str, float | None]:
+    """Ask what becomes of the adversarial images outside of the engine they were made with."""
+    found = attack.success
+    images, attack = images[found], attack.chosen(found)
+
+    def judge_rounded(given: Tensor) -> Tensor:
+        return victim.logits(rounded_to_pixels(given))
+
+    result: dict[str, float | None] = {}
+    for name, judge in (("deployed", deployed), ("rounded", judge_rounded)):
+        needed = smallest_enlargements(judge, images, attack.best, attack.label)
+        result[f"{name}_success"] = _share(needed == 1)
+        result[f"{name}_success_enlarged"] = _share(torch.isfinite(needed))
+    noise = noise_success(
+        victim, images, attack.label, attack.l2, draws=settings["noise_draws"], seed=0
+    )
+    return {**result, "noise_success": noise}
+
+
+def _square(
+    deployed: Judge,
+    images: Tensor,
+    attack: StoredAttack,
+    reference: StoredAttack,
+    settings: Mapping[str, Any],
+) -> dict[str, float | None]:
+    """Run the Square attack on the deployed engine, within the baseline's median distance."""
+    names = (
+        "square_budget_l2",
+        "square_success",
+        "success_at_half_budget",
+        "success_at_square_budget",
+        "success_at_twice_budget",
+    )
+    distances = reference.l2[reference.success]
+    if not len(images) or not len(distances):
+        return dict.fromkeys(names)
+    budget = float(distances.median())
+
+    def logits(given: NDArray[np.float32]) -> NDArray[np.float32]:
+        return deployed(torch.from_numpy(given)).numpy()
+
+    result = square_attack(
+        logits,
+        images.numpy(),
+        attack.label.numpy(),
+        budget=budget,
+        queries=settings["square_queries"],
+        seed=0,
+    )
+    own = [_share(attack.success & (attack.l2 <= factor * budget)) for factor in (0.5, 1, 2)]
+    shares = (budget, _share(torch.from_numpy(result.success)), *own)
+    return dict(zip(names, shares, strict=True))
+
+
+def _first(few: slice, n: int) -> Tensor:
+    mask = torch.zeros(n, dtype=torch.bool)
+    mask[few] = True
+    return mask
+
+
+def _share(mask: Tensor | Sequence[bool]) -> float | None:
+    return float(torch.as_tensor(mask).double().mean()) if len(mask) else None

@@ -1,0 +1,146 @@
+"""The verdict on a robustness figure: eight checks, each with a bound that is written down here.
+
+They follow Athalye et al. (2018), Carlini et al. (2019, "On Evaluating Adversarial Robustness") and
+the flags of AutoAttack (Croce & Hein 2020). Each check can only shake a figure: passing all of them
+does not prove that there is no better attack.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+MAXIMUM_SHARE_WITHOUT_GRADIENT = 0.01
+MINIMUM_SHARE_MOVED = 0.99
+MINIMUM_UNBOUNDED_SUCCESS = 0.98
+MINIMUM_SHARE_KEPT = 0.95
+"""Of the adversarial images that must still fool the deployed engine, and when rounded."""
+MAXIMUM_NOISE_SHARE = 0.5
+"""Of the attack's success: what random noise may reach."""
+
+
+def failures(checks: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with a robustness figure, a clause for each check that fails.
+
+    Args:
+        checks: the fields that `squeezed.attacks.diagnostics` measures. A check that could not be
+            made (None) fails, except the transfer from the baseline to itself.
+    """
+    found = []
+
+    def check(name: str, passes: bool | None, clause: str) -> None:
+        if checks[name] is None:
+            found.append(f"{name.replace('_', ' ')} could not be measured")
+        elif not passes:
+            found.append(clause)
+
+    def at_most(name: str, bound: float, clause: str) -> None:
+        value = checks[name]
+        check(name, value is not None and value <= bound, clause)
+
+    def at_least(name: str, bound: float, clause: str) -> None:
+        value = checks[name]
+        check(name, value is not None and value >= bound, clause)
+
+    at_most(
+        "share_without_gradient",
+        MAXIMUM_SHARE_WITHOUT_GRADIENT,
+        f"no gradient of the classes reaches {_percent(checks['share_without_gradient'])} of the "
+        "images",
+    )
+    at_least(
+        "share_moved",
+        MINIMUM_SHARE_MOVED,
+        f"the attack moved only {_percent(checks['share_moved'])} of the images at all",
+    )
+    at_least(
+        "success_unbounded",
+        MINIMUM_UNBOUNDED_SUCCESS,
+        f"even without a limit on the distance the attack fools only "
+        f"{_percent(checks['success_unbounded'])}",
+    )
+    if checks["success_unbounded"] is not None and checks["success_one_step"] is not None:
+        check(
+            "success_unbounded",
+            checks["success_unbounded"] > checks["success_one_step"],
+            "success does not rise with iterations",
+        )
+    if checks["transfer_success_doubled"] is not None:
+        at_most(
+            "transfer_success_doubled",
+            checks["success_at_doubled_distance"] or 0.0,
+            f"changes that fool the baseline, doubled, fool it more often "
+            f"({_percent(checks['transfer_success_doubled'])}) than the attack on itself does at "
+            f"the same distances ({_percent(checks['success_at_doubled_distance'])})",
+        )
+    at_least(
+        "deployed_success_enlarged",
+        MINIMUM_SHARE_KEPT,
+        f"only {_percent(checks['deployed_success_enlarged'])} of the adversarial images fool the "
+        "deployed engine, even enlarged",
+    )
+    at_most(
+        "square_success",
+        checks["success_at_square_budget"] or 0.0,
+        f"an attack without gradients fools more images ({_percent(checks['square_success'])}) "
+        f"than the gradient attack does at the same distance "
+        f"({_percent(checks['success_at_square_budget'])})",
+    )
+    at_most(
+        "noise_success",
+        MAXIMUM_NOISE_SHARE * (checks["success"] or 0.0),
+        f"random noise of the same length fools {_percent(checks['noise_success'])}",
+    )
+    at_least(
+        "rounded_success_enlarged",
+        MINIMUM_SHARE_KEPT,
+        f"only {_percent(checks['rounded_success_enlarged'])} of the adversarial images survive "
+        "rounding to 8-bit pixels, even enlarged",
+    )
+    return list(dict.fromkeys(found))
+
+
+def verdict(checks: Mapping[str, Any]) -> tuple[bool, str]:
+    """Return whether a figure is reliable, and the reason in a sentence."""
+    if not checks["n_attackable"]:
+        return False, "Unreliable: the model classifies no image correctly, so none was attacked."
+    found = failures(checks)
+    if found:
+        return False, f"Unreliable: {'; '.join(found)}."
+    return True, (
+        f"Reliable: a gradient reaches every image, the attack fools "
+        f"{_percent(checks['success_unbounded'])} without a limit on the distance, "
+        f"{_percent(checks['deployed_success_enlarged'])} of what it finds fools the deployed "
+        f"engine, and neither an attack without gradients ({_percent(checks['square_success'])}, "
+        f"against {_percent(checks['success_at_square_budget'])} at the same distance) nor random "
+        f"noise ({_percent(checks['noise_success'])}) does better."
+    )
+
+
+def arrangement_verdict(
+    share_without_gradient: float | None, max_abs_change: float | None
+) -> tuple[bool, str]:
+    """Judge an attack that takes its gradient through 8-bit layers as PyTorch gives it.
+
+    Args:
+        share_without_gradient: share of images that no gradient of the classes reaches.
+        max_abs_change: the largest change of a pixel in the last iterates.
+    """
+    if share_without_gradient is None or max_abs_change is None:
+        return False, "Unreliable: the model classifies no image correctly, so none was attacked."
+    if share_without_gradient > MAXIMUM_SHARE_WITHOUT_GRADIENT:
+        moved = (
+            "not one pixel moved"
+            if max_abs_change < 1e-6
+            else f"the largest change of a pixel is {255 * max_abs_change:.2g} grey levels"
+        )
+        return False, (
+            "Unreliable: no gradient of the classes reaches "
+            f"{_percent(share_without_gradient)} of the images and {moved}, so the attack was "
+            "switched off, not withstood."
+        )
+    return True, "Reliable: a gradient reaches every image."
+
+
+def _percent(share: float | None) -> str:
+    if share is None:
+        return "none"
+    return f"{100 * share:.0f} %" if share in (0, 1) else f"{100 * share:.1f} %"
