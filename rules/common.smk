@@ -280,7 +280,8 @@ REPORT_FIGURES = {
     "robustness": "Robust accuracy",
     "adversarial": "Adversarial examples",
     "tsne": "Figure 2: t-SNE maps",
-    "cam": "Figure 5: activation maps",
+    "cam_guided_backprop": "Figure 5: guided backpropagation",
+    "cam_grad_cam": "Figure 5 again: Grad-CAM",
     "training": "Training curves",
 }
 

@@ -8,21 +8,37 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from squeezed.data import open_dataset
+from squeezed.data.dataset import Dataset
+from squeezed.errors import UserError
 from squeezed.reporting import paper, tables
 from squeezed.reporting.claims.catalogue import JudgedClaim, judge_all
 from squeezed.reporting.claims.verdict import Verdict
 from squeezed.reporting.collection import Experiment, missing_in_words
 from squeezed.reporting.figure_adversarial import draw_adversarial
+from squeezed.reporting.figure_cam import METHOD_NAMES, cam_block
 from squeezed.reporting.figure_overview import draw_overview
 from squeezed.reporting.figure_robustness import draw_robustness, robustness_curves
 from squeezed.reporting.figure_training import draw_training, training_curves
+from squeezed.reporting.figure_tsne import tsne_block
 from squeezed.reporting.figures import FigureBlock
 from squeezed.reporting.inconsistencies import Inconsistency, find_inconsistencies
+from squeezed.reporting.interactive_tsne import interactive_block
 from squeezed.reporting.measures import PAPER_ATTACK, STRONG_ATTACK
 from squeezed.reporting.provenance_tables import Origin, trace
 from squeezed.reporting.reasons import reasons_for
 from squeezed.reporting.summary import Recommendation, Warning, answer, do_not_believe, recommend
 from squeezed.reporting.table_cam import cam_table
+
+DRAWN = (
+    "robustness",
+    "adversarial",
+    "tsne",
+    "cam_guided_backprop",
+    "cam_grad_cam",
+    "training",
+)
+"""The figures that are line art or pictures: each also becomes an SVG file beside the report."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +145,7 @@ def _section(experiment: Experiment, data: Path) -> Section:
         warnings=do_not_believe(experiment, claims),
         overview=draw_overview(experiment),
         tables=_tables(experiment),
-        figures=_figures(experiment, data / f"{experiment.dataset}.safetensors"),
+        figures=_figures(experiment, _open(data / f"{experiment.dataset}.safetensors")),
         claims=claims,
     )
 
@@ -227,7 +243,7 @@ def _tables(experiment: Experiment) -> list[TableBlock]:
     ]
 
 
-def _figures(experiment: Experiment, dataset: Path) -> list[FigureBlock]:
+def _figures(experiment: Experiment, dataset: Dataset | None) -> list[FigureBlock]:
     made = [
         FigureBlock(
             "robustness",
@@ -237,15 +253,23 @@ def _figures(experiment: Experiment, dataset: Path) -> list[FigureBlock]:
             "this L2 length (strong attack). The curves say more than any single figure: lower is "
             "easier to fool.",
             robustness_curves(experiment),
-        ),
-        FigureBlock(
-            "adversarial",
-            "What fools each variant",
-            draw_adversarial(experiment, dataset),
-            "Two test images, the nearest image that the strong attack found to fool each variant, "
-            "and the difference enlarged (grey: no change). Under each picture the predicted class "
-            "with its probability.",
-        ),
+        )
+    ]
+    if dataset is not None:
+        made += [
+            FigureBlock(
+                "adversarial",
+                "What fools each variant",
+                draw_adversarial(experiment, dataset),
+                "Two test images, the nearest image that the strong attack found to fool each "
+                "variant, and the difference enlarged (grey: no change). Under each picture the "
+                "predicted class with its probability.",
+            ),
+            tsne_block(experiment, dataset.class_names),
+            interactive_block(experiment, dataset),
+            *(cam_block(experiment, dataset, method) for method in METHOD_NAMES),
+        ]
+    made.append(
         FigureBlock(
             "training",
             "Validation accuracy while training",
@@ -253,10 +277,20 @@ def _figures(experiment: Experiment, dataset: Path) -> list[FigureBlock]:
             "Of images held out of the training images; the best epoch is kept. Pruned and ablated "
             "start from the baseline's weights.",
             training_curves(experiment),
-        ),
-    ]
+        )
+    )
     return [
         replace(block, file=f"figures/{experiment.name}/{block.key}.svg")
+        if block.key in DRAWN
+        else block
         for block in made
         if block.html
     ]
+
+
+def _open(path: Path) -> Dataset | None:
+    """Open a data set; without it the pictures are left out."""
+    try:
+        return open_dataset(path)
+    except UserError:
+        return None

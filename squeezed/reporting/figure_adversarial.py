@@ -1,16 +1,12 @@
 """The picture of the attack: original, adversarial image and enlarged difference, by variant."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from squeezed.data import open_dataset
 from squeezed.data.dataset import Dataset
-from squeezed.errors import UserError
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.measures import STRONG_ATTACK
 from squeezed.reporting.style import MUTED, new_figure, styled, to_svg
@@ -22,19 +18,15 @@ Attack = tuple[pd.DataFrame, NDArray[np.float32]]
 """The images' table, by index, and their nearest adversarial images in the same order."""
 
 
-def draw_adversarial(experiment: Experiment, dataset: Path) -> str | None:
+def draw_adversarial(experiment: Experiment, data: Dataset) -> str | None:
     """Return the figure as an SVG element, or None without the images.
 
     Args:
         experiment: whose first seed is drawn.
-        dataset: the prepared data set, for the originals.
+        data: holds the originals.
     """
     attacks = _attacks(experiment)
     if not attacks:
-        return None
-    try:
-        data = open_dataset(dataset)
-    except UserError:
         return None
     chosen = choose_shown(attacks)
     if not chosen:

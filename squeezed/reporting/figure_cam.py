@@ -17,6 +17,7 @@ from squeezed.reporting.class_words import in_words
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import metric
 from squeezed.reporting.figures import FigureBlock
+from squeezed.reporting.measures import maps_depend_on_weights
 from squeezed.reporting.style import GRID, INK, MUTED, new_figure, styled, to_svg
 from squeezed.reporting.vocabulary import variant_name
 from squeezed.reporting.wording import percent, plain
@@ -96,7 +97,7 @@ def doubts(experiment: Experiment, method: str) -> str:
         experiment, "baseline", "cam", f"{method}_unrelated_rank_correlation", images="none"
     )
     if randomised is not None and unrelated is not None:
-        passed = experiment.any_value("cam", f"{method}_randomisation_passed")
+        passed = maps_depend_on_weights(experiment, method)
         sentences.append(
             f"Randomisation test (Adebayo et al. 2018) {'passed' if passed else 'failed'}: maps of "
             "the same network with all its layers re-initialised still correlate with these by "

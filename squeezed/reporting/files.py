@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from squeezed.reporting.document import Document
+from squeezed.reporting.document import DRAWN, Document
 from squeezed.reporting.exports import metrics_tree, plot_frames
 from squeezed.reporting.render import render, write_csv, write_json, write_text
 
@@ -28,8 +28,7 @@ TABLES = (
     "cam_grad_cam",
     "training",
 )
-FIGURES = ("robustness", "adversarial", "tsne", "cam", "training")
-"""What every experiment has a file of, be there data or not: rules declare their outputs."""
+"""What every experiment has a file of, be there data or not: the rule declares its outputs."""
 
 
 def write_report(document: Document, templates: Path, folder: Path) -> None:
@@ -55,7 +54,7 @@ def write_report(document: Document, templates: Path, folder: Path) -> None:
             nothing = pd.DataFrame({"experiment": [name], "missing": ["no results"]})
             write_csv(folder / "tables" / name / f"{key}.csv", by_key.get(key, nothing))
         drawn = {block.key: block.html for block in section.figures}
-        for key in FIGURES:
+        for key in DRAWN:
             write_text(folder / "figures" / name / f"{key}.svg", _alone(drawn.get(key)))
     for name, text in render(document, templates).items():
         write_text(folder / name, text)

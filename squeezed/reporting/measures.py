@@ -156,3 +156,18 @@ def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:
 def _median_ratio(lengths: NDArray[np.float64]) -> float:
     ours, other = np.median(lengths, axis=0)
     return float(ours / other)
+
+
+def maps_depend_on_weights(experiment: Experiment, method: str) -> bool | None:
+    """Return whether a method's maps pass the randomisation test (Adebayo et al. 2018), or None.
+
+    They pass if maps of the baseline with every layer re-initialised are no more like those of the
+    trained network than maps of different images are like each other.
+    """
+    randomised = metric(experiment, "baseline", "cam", f"{method}_randomised_rank_correlation")
+    unrelated = metric(experiment, "baseline", "cam", f"{method}_unrelated_rank_correlation")
+    if randomised is None or unrelated is None:
+        return None
+    low = randomised.value if randomised.low is None else randomised.low
+    high = unrelated.value if unrelated.high is None else unrelated.high
+    return low <= high
