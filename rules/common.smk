@@ -271,6 +271,7 @@ REPORT_TABLES = {
     "table_2_paper": "Table II: the paper's attack",
     "table_2_strong": "Table II, strong attack",
     "gate": "The gate of diagnostics",
+    "variations": "Settings of the attack",
     "embedding": "Embeddings and maps",
     "cam": "Guided backpropagation",
     "cam_grad_cam": "Grad-CAM",

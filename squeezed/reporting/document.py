@@ -24,11 +24,13 @@ from squeezed.reporting.figure_tsne import tsne_block
 from squeezed.reporting.figures import FigureBlock
 from squeezed.reporting.inconsistencies import Inconsistency, find_inconsistencies
 from squeezed.reporting.interactive_tsne import interactive_block
-from squeezed.reporting.measures import PAPER_ATTACK, STRONG_ATTACK
+from squeezed.reporting.measures import STRONG_ATTACK
 from squeezed.reporting.provenance_tables import Origin, trace
 from squeezed.reporting.reasons import reasons_for
 from squeezed.reporting.summary import Recommendation, Warning, answer, do_not_believe, recommend
+from squeezed.reporting.table_attack import paper_attack_table, variations_table
 from squeezed.reporting.table_cam import cam_table
+from squeezed.reporting.table_gate import gate_table
 
 DRAWN = (
     "robustness",
@@ -186,28 +188,37 @@ def _tables(experiment: Experiment) -> list[TableBlock]:
         (
             "gate",
             "The gate: is it robust, or only hard to differentiate?",
-            tables.gate_table(experiment),
+            gate_table(experiment),
             "Checks that every robustness figure has to pass before it is believed.",
             None,
         ),
         (
             "table_2_paper",
             "Table II: the attack with the paper's settings",
-            tables.make_table("table_2_paper", experiment, tables.attack_columns(PAPER_ATTACK)),
-            "Carlini–Wagner L2, 40 steps of Adam at 0.5e-4, the same test images for all variants.",
+            paper_attack_table("table_2_paper", experiment),
+            "Carlini–Wagner L2, 40 steps of Adam at 0.5e-4, the same test images for all variants. "
+            "The last rows take the gradient as PyTorch's 8-bit layers hand it back, which is what "
+            "the paper's figures look like.",
             (),
         ),
         (
             "table_2_strong",
-            "Table II again, with an attack that has converged",
+            "Table II again: an attack that has converged",
             tables.make_table("table_2_strong", experiment, tables.attack_columns(STRONG_ATTACK)),
             "The same attack with a search over its constant and enough steps that success no "
             "longer rises. Judge robustness by the length of the changes, not by the accuracy.",
             (),
         ),
         (
+            "variations",
+            "How much single settings of the attack matter",
+            variations_table("variations", experiment),
+            "The paper leaves some settings open; here each is changed alone, for one variant.",
+            (),
+        ),
+        (
             "embedding",
-            "Scores of the embeddings and their maps",
+            "Embeddings: scores of the features and their maps",
             tables.make_table("embedding", experiment, tables.EMBEDDING),
             "Output of the first fully connected layer, and its t-SNE map, for the same test "
             "images in all variants.",
@@ -215,7 +226,7 @@ def _tables(experiment: Experiment) -> list[TableBlock]:
         ),
         (
             "cam",
-            "Scores of activation maps: guided backpropagation",
+            "Scores of the maps (guided backpropagation)",
             cam_table("cam", experiment, "guided_backprop"),
             "The paper's method. A score means something only above the controls, which know no "
             "network; intervals are over images.",
@@ -223,7 +234,7 @@ def _tables(experiment: Experiment) -> list[TableBlock]:
         ),
         (
             "cam_grad_cam",
-            "Scores of activation maps: Grad-CAM",
+            "Scores of the maps (Grad-CAM)",
             cam_table("cam_grad_cam", experiment, "grad_cam"),
             "A second method, weighing the last convolution's channels.",
             (),

@@ -23,6 +23,7 @@ TABLES = (
     "gate",
     "table_2_paper",
     "table_2_strong",
+    "variations",
     "embedding",
     "cam",
     "cam_grad_cam",

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ def environment(templates: Path) -> jinja2.Environment:
         "interval": interval,
         "csv_link": csv_link,
         "anchor": anchor,
+        "in_short": in_short,
         "code_markup": code_markup,
     }
     made.globals |= {
@@ -57,6 +59,13 @@ def render(document: Document, templates: Path) -> dict[str, str]:
 def anchor(text: str) -> str:
     """Return a word as an id: letters, digits and dashes."""
     return "".join(c if c.isalnum() else "-" for c in text.lower()).strip("-")
+
+
+def in_short(title: str) -> str:
+    """Return a title for the contents list: what is before its colon, and after it in brackets."""
+    before, _, after = title.partition(":")
+    bracket = re.search(r"\([^()]*\)$", after)
+    return f"{before} {bracket.group()}" if bracket else before
 
 
 def csv_link(frame: pd.DataFrame) -> str:

@@ -8,8 +8,6 @@ import pandas as pd
 from squeezed.reporting import paper
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import Estimate, metric, share
-from squeezed.reporting.measures import unreliable_reason
-from squeezed.reporting.vocabulary import variant_name
 from squeezed.reporting.wording import (
     NONE,
     Format,
@@ -295,18 +293,26 @@ TRAINING = (
 
 
 def make_table(
-    key: str, experiment: Experiment, columns: Sequence[Column], notes: Sequence[str] = ()
+    key: str, experiment: Experiment, columns: Sequence[Column], *, every_column: bool = False
 ) -> Table | None:
-    """Fill a table; columns without any figure are left out. None if nothing is left."""
+    """Fill a table; columns without any figure are left out. None if nothing is left.
+
+    Args:
+        key: the table's name.
+        experiment: whose variants are the rows.
+        columns: what to show.
+        every_column: keep columns without any figure.
+    """
     dataset = paper.dataset_of(experiment.name, experiment.dataset) or ""
     estimates = {
         (variant, column.key): _estimate(experiment, variant, column)
         for variant in experiment.variants
         for column in columns
     }
-    shown = [c for c in columns if any(estimates[v, c.key] for v in experiment.variants)]
-    if not shown:
+    known = [c for c in columns if any(estimates[v, c.key] for v in experiment.variants)]
+    if not known:
         return None
+    shown = list(columns) if every_column else known
     rows, plain_rows = [], []
     for variant in experiment.variants:
         cells: list[Cell] = []
@@ -318,7 +324,7 @@ def make_table(
             flat |= _flat(column.key, estimate, printed)
         rows.append((variant, cells))
         plain_rows.append(flat)
-    return Table(key, shown, rows, pd.DataFrame(plain_rows), tuple(notes))
+    return Table(key, shown, rows, pd.DataFrame(plain_rows))
 
 
 def _estimate(experiment: Experiment, variant: str, column: Column) -> Estimate | None:
@@ -349,51 +355,3 @@ def _flat(key: str, estimate: Estimate | None, printed: float | None) -> dict[st
     if printed is not None:
         fields[f"{key}_paper"] = printed
     return fields
-
-
-def gate_table(experiment: Experiment) -> Table | None:
-    """Return the diagnostics of every variant, whatever checks they hold."""
-    skipped = {"reliable", "reason"}
-    keys: dict[str, None] = {}
-    for (_, _, analysis), record in experiment.records.items():
-        if analysis == "diagnostics":
-            keys |= dict.fromkeys(
-                key
-                for key, value in record.items()
-                if key not in skipped and isinstance(value, bool | int | float)
-            )
-    if not keys and "diagnostics" not in experiment.analyses():
-        return None
-    columns = [Column("verdict", "Verdict", "What the gate finds"), *map(_gate_column, keys)]
-    rows, flat = [], []
-    for variant in experiment.variants:
-        records = [experiment.record(seed, variant, "diagnostics") for seed in experiment.seeds]
-        known = [record for record in records if record is not None]
-        if not known:
-            continue
-        reason = unreliable_reason(experiment, variant)
-        cells = [Cell("reliable" if reason is None else "unreliable", float(reason is None))]
-        cells += [_gate_cell([record.get(key) for record in known]) for key in keys]
-        rows.append((variant, cells))
-        flat.append({"experiment": experiment.name, "variant": variant, **known[0]})
-    notes = [
-        f"{variant_name(variant)}: {unreliable_reason(experiment, variant)}"
-        for variant, _ in rows
-        if unreliable_reason(experiment, variant)
-    ]
-    frame = pd.DataFrame(flat).drop(columns=["measured", "provenance"], errors="ignore")
-    return Table("gate", columns, rows, frame, notes)
-
-
-def _gate_column(key: str) -> Column:
-    return Column(key, key.replace("_", " ").capitalize(), key)
-
-
-def _gate_cell(values: list[object]) -> Cell:
-    known = [value for value in values if value is not None]
-    if not known:
-        return Cell(NONE)
-    if all(isinstance(value, bool) for value in known):
-        return Cell("yes" if all(known) else "no", float(all(known)))
-    mean = sum(float(str(value)) for value in known) / len(known)
-    return Cell(f"{mean:.4g}", mean)

@@ -164,7 +164,19 @@ class MadeUp:
         metrics = {
             "reliable": reliable,
             "reason": "all checks pass" if reliable else "no gradient reaches the image",
-            "zero_gradient_share": 0.0 if reliable else 1.0,
+            "n_attackable": self.n,
+            "success": 1.0,
+            "share_without_gradient": 0.0 if reliable else 1.0,
+            "share_moved": 1.0 if reliable else 0.0,
+            "success_unbounded": 1.0,
+            "success_one_step": 0.1,
+            "transfer_success_doubled": None if variant == "baseline" else 0.4,
+            "success_at_doubled_distance": None if variant == "baseline" else 0.9,
+            "deployed_success_enlarged": 0.99,
+            "square_success": 0.2,
+            "success_at_square_budget": 0.8,
+            "noise_success": 0.02,
+            "rounded_success_enlarged": 0.98,
         }
         write_result(folder / "diagnostics.json", metrics, provenance=PROVENANCE)
 

@@ -124,7 +124,7 @@ def test_the_first_screen_answers(page: Browser) -> None:
     for width, height in SIZES.values():
         page.resize(width, height)
         tops = page.evaluate(
-            """[".answer", ".box.ship"].map(s =>
+            """[".answer", ".box"].map(s =>
                 document.querySelector(s).getBoundingClientRect().top)"""
         )
         assert tops[0] < height / 2

@@ -186,7 +186,9 @@ def _harmless(experiment: Experiment) -> list[str]:
 def _never_moved(experiment: Experiment) -> list[str]:
     """Return the doubt that in the paper's arrangement no gradient reaches the image."""
     for variant in experiment.variants:
-        moved = metric(experiment, variant, PAPER_ARRANGEMENT, "max_abs_change")
+        moved = metric(experiment, variant, PAPER_ARRANGEMENT, "max_abs_change") or metric(
+            experiment, variant, "diagnostics", "paper_arrangement_max_abs_change"
+        )
         if moved is not None and moved.value < UNMOVED:
             return [
                 "With the gradient that PyTorch's 8-bit layers give, as in the paper, no image of "

@@ -1,0 +1,120 @@
+"""The gate of diagnostics, a row for each variant: what was measured, and what it is held against.
+
+The bounds are those of `squeezed.attacks.gate`, which judges; here they are only written beside.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from squeezed.reporting.collection import Experiment
+from squeezed.reporting.estimates import metric
+from squeezed.reporting.measures import unreliable_reason
+from squeezed.reporting.tables import Cell, Column, Table
+from squeezed.reporting.vocabulary import variant_name
+from squeezed.reporting.wording import NONE, percent
+
+ANALYSIS = "diagnostics"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A diagnostic: the share measured, and what it is compared with."""
+
+    key: str
+    label: str
+    title: str
+    beside: str
+    """Written below the figure; a share in braces is another field's."""
+    fields: tuple[str, ...] = ()
+
+
+CHECKS = (
+    Check(
+        "share_without_gradient",
+        "No gradient",
+        "Share of the images that no gradient of the classes reaches",
+        "at most 1 %",
+    ),
+    Check("share_moved", "Moved", "Share of the images that the attack moved", "at least 99 %"),
+    Check(
+        "success_unbounded",
+        "Fooled without a limit",
+        "Success when the distance is not limited; it must rise with iterations",
+        "{} after one step",
+        ("success_one_step",),
+    ),
+    Check(
+        "transfer_success_doubled",
+        "By the baseline's",
+        "Success of the baseline's changes, doubled, against the attack's own at that distance",
+        "own {}",
+        ("success_at_doubled_distance",),
+    ),
+    Check(
+        "deployed_success_enlarged",
+        "Fool the deployed engine",
+        "Share of the adversarial images, slightly enlarged, that fool the deployed engine",
+        "at least 95 %",
+    ),
+    Check(
+        "square_success",
+        "Without gradients",
+        "Success of the Square attack against the gradient attack's at the same distance",
+        "with {}",
+        ("success_at_square_budget",),
+    ),
+    Check(
+        "noise_success",
+        "By noise",
+        "Share that random noise of the same length fools",
+        "the attack {}",
+        ("success",),
+    ),
+    Check(
+        "rounded_success_enlarged",
+        "Survive rounding",
+        "Share of the adversarial images, slightly enlarged, that fool with 8-bit pixels",
+        "at least 95 %",
+    ),
+)
+
+
+def gate_table(experiment: Experiment) -> Table | None:
+    """Return the diagnostics of every variant that has them, or None."""
+    columns = [Column("verdict", "Verdict", "What the gate finds")]
+    columns += [Column(check.key, check.label, check.title, percent) for check in CHECKS]
+    rows, flat, notes = [], [], []
+    for variant in experiment.variants:
+        records = [experiment.record(seed, variant, ANALYSIS) for seed in experiment.seeds]
+        known = [record for record in records if record is not None]
+        if not known:
+            continue
+        reason = unreliable_reason(experiment, variant)
+        verdict = Cell("reliable" if reason is None else "unreliable", float(reason is None))
+        rows.append((variant, [verdict, *(_cell(experiment, variant, c) for c in CHECKS)]))
+        notes.append(f"{variant_name(variant)}: {reason or known[0].get('reason', '')}")
+        arrangement = known[0].get("paper_arrangement_reason")
+        if arrangement:
+            name = variant_name(variant)
+            notes.append(
+                f"{name}, with the gradient that PyTorch's 8-bit layers give: {arrangement}"
+            )
+        flat += [{"experiment": experiment.name, "variant": variant, **one} for one in known]
+    if not rows:
+        return None
+    frame = pd.DataFrame(flat).drop(columns=["measured", "provenance"], errors="ignore")
+    return Table("gate", columns, rows, frame, notes)
+
+
+def _cell(experiment: Experiment, variant: str, check: Check) -> Cell:
+    estimate = metric(experiment, variant, ANALYSIS, check.key, images="n_attackable")
+    if estimate is None:
+        return Cell(NONE)
+    beside = []
+    for field in check.fields:
+        other = metric(experiment, variant, ANALYSIS, field)
+        beside.append(NONE if other is None else percent(other.value))
+    if estimate.value is None:
+        return Cell(NONE)
+    return Cell(percent(estimate.value), estimate.value, check.beside.format(*beside))

@@ -1,0 +1,190 @@
+"""Figures with their uncertainty: intervals over images and seeds, paired differences."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from squeezed.reporting.collection import Experiment, collect
+from squeezed.reporting.estimates import (
+    Estimate,
+    correct,
+    difference,
+    metric,
+    over_seeds,
+    paired_difference,
+    share,
+)
+from squeezed.reporting.figure_robustness import robust_accuracy
+from squeezed.reporting.measures import accuracy_drop, distance_ratio
+from squeezed.statistics import (
+    bootstrap_mean_interval,
+    mcnemar_p_value,
+    mean_interval_over_seeds,
+    normal_interval,
+    paired_proportion_interval,
+    wilson_interval,
+)
+from tests.report.made_up import MadeUp, paper_like
+
+
+def results(
+    folder: Path, made_up: MadeUp, seeds: tuple[int, ...] = (0,), *parts: str
+) -> Experiment:
+    """Write made-up results and collect them."""
+    (experiment,) = collect(made_up.write(folder, seeds=seeds, parts=parts or ("evaluation",)))
+    return experiment
+
+
+@given(st.integers(1, 500), st.data())
+def test_wilson_is_scipys(n: int, data: st.DataObject) -> None:
+    successes = data.draw(st.integers(0, n))
+    theirs = stats.binomtest(successes, n).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(successes, n) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=2, max_size=9))
+def test_the_interval_over_seeds_is_students(values: list[float]) -> None:
+    numbers = np.array(values)
+    low, high = mean_interval_over_seeds(numbers)
+    if numbers.std() > 1e-6:
+        theirs = stats.t.interval(
+            0.95, len(values) - 1, loc=numbers.mean(), scale=stats.sem(numbers)
+        )
+        assert (low, high) == pytest.approx(theirs)
+
+
+def test_one_seed_has_no_interval_over_seeds() -> None:
+    with pytest.raises(ValueError, match="two seeds"):
+        mean_interval_over_seeds(np.array([1.0]))
+    assert over_seeds({0: 1.0}) == Estimate(1.0)
+    assert over_seeds({}) is None
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_is_the_exact_sign_test(gained: int, lost: int) -> None:
+    before = np.array([False] * gained + [True] * lost + [True] * 5)
+    after = np.array([True] * gained + [False] * lost + [True] * 5)
+    expected = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+    assert mcnemar_p_value(before, after) == pytest.approx(expected)
+
+
+def test_paired_interval_covers_the_truth_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    gain, loss, n, covered, runs = 0.02, 0.05, 300, 0, 2000
+    for _ in range(runs):
+        gained, lost, _ = generator.multinomial(n, [gain, loss, 1 - gain - loss])
+        low, high = paired_proportion_interval(int(gained), int(lost), n)
+        covered += low <= gain - loss <= high
+    assert 0.93 < covered / runs < 0.98
+
+
+def test_paired_interval_keeps_a_width_without_changes() -> None:
+    low, high = paired_proportion_interval(0, 0, 360)
+    assert low == -high
+    assert 0.004 < high < 0.007
+    with pytest.raises(ValueError, match="cannot be"):
+        paired_proportion_interval(3, 3, 5)
+
+
+def test_intervals_of_means_agree_where_there_are_many() -> None:
+    values = np.random.default_rng(0).normal(1.0, 2.0, 4000)
+    assert normal_interval(values) == pytest.approx(
+        bootstrap_mean_interval(values, seed=0), abs=0.01
+    )
+    assert normal_interval(np.array([1.0])) == (-np.inf, np.inf)
+
+
+def test_one_seed_takes_the_interval_of_the_result_file(tmp_path: Path) -> None:
+    experiment = results(tmp_path, paper_like())
+    found = metric(experiment, "baseline", "evaluation", "top1_accuracy")
+    assert found is not None
+    assert (found.low, found.high) == wilson_interval(975, 1000)
+    assert found.basis == "1,000 images"
+    speed = metric(experiment, "quantized", "evaluation", "speedup")
+    assert speed is not None
+    assert (speed.low, speed.value, speed.high) == (3.0, 3.1, 3.2)
+    assert metric(experiment, "quantized", "evaluation", "no_such_metric") is None
+    flipped = share(experiment, "quantized", "evaluation", "flipped_share")
+    assert flipped is not None
+    assert (flipped.low, flipped.high) == wilson_interval(3, 1000)
+
+
+def test_several_seeds_take_their_mean_and_spread(tmp_path: Path) -> None:
+    experiment = results(tmp_path, paper_like(), (0, 1, 2))
+    found = metric(experiment, "baseline", "evaluation", "top1_accuracy")
+    values = np.array([0.975, 0.974, 0.973])
+    assert found is not None
+    assert found.value == pytest.approx(values.mean())
+    assert found.spread == pytest.approx(values.std(ddof=1))
+    assert found.basis == "3 seeds"
+
+
+def test_differences_are_paired_by_image_whatever_the_order(tmp_path: Path) -> None:
+    experiment = results(tmp_path, MadeUp(accuracy={"baseline": 0.9, "pruned": 0.88}))
+    drop = accuracy_drop(experiment, "pruned")
+    path = experiment.path(0, "pruned", "predictions.csv")
+    pd.read_csv(path).sample(frac=1, random_state=0).to_csv(path, index=False)
+    assert accuracy_drop(experiment, "pruned") == drop
+    assert drop is not None
+    # 20 of 1,000 images were lost and none gained: far narrower than two independent intervals.
+    assert drop.value == pytest.approx(0.02)
+    assert drop.half_width is not None
+    assert drop.half_width < 0.010
+    experiment.path(0, "pruned", "predictions.csv").unlink()
+    unpaired = accuracy_drop(experiment, "pruned")
+    assert unpaired is not None
+    assert unpaired.half_width is not None
+    assert unpaired.half_width > 0.02
+
+
+def test_over_seeds_a_difference_is_never_surer_than_its_images(tmp_path: Path) -> None:
+    experiment = results(
+        tmp_path, MadeUp(n=400, accuracy={"baseline": 0.9, "pruned": 0.85}), (0, 1, 2)
+    )
+    found = paired_difference(experiment, "pruned", "predictions.csv", correct)
+    assert found is not None
+    assert found.value == pytest.approx(-0.05)
+    assert found.half_width is not None
+    # Every seed differs by exactly 5 points, but 400 images cannot tell that so exactly.
+    assert 0.015 < found.half_width < 0.03
+
+
+def test_scores_of_images_are_paired(tmp_path: Path) -> None:
+    experiment = results(tmp_path, MadeUp(), (0,), "explanations")
+    rough = difference(experiment, "pruned", "embedding", "silhouette")
+    scores = np.random.default_rng(0).normal(0.4, 0.3, 500)
+    for variant, gain in (("baseline", 0.0), ("pruned", 0.01)):
+        frame = pd.DataFrame({"index": np.arange(500), "silhouette": scores + gain})
+        frame.to_csv(experiment.path(0, variant, "embedding_images.csv"), index=False)
+    paired = difference(experiment, "pruned", "embedding", "silhouette")
+    assert rough is not None and rough.value == pytest.approx(0)
+    assert paired is not None and paired.value == pytest.approx(0.01)
+    assert paired.half_width is not None and paired.half_width < 0.01
+
+
+def test_distances_are_compared_on_the_same_images(tmp_path: Path) -> None:
+    made_up = MadeUp(strong_l2={"baseline": 1.0, "pruned": 0.5})
+    experiment = results(tmp_path, made_up, (0,), "attacks")
+    ratio = distance_ratio(experiment, "pruned")
+    assert ratio is not None
+    assert ratio.value == pytest.approx(0.5)
+    assert ratio.low is not None and ratio.high is not None
+    assert ratio.low <= 0.5 <= ratio.high
+
+
+def test_robust_accuracy_counts_each_image_until_its_budget() -> None:
+    images = pd.DataFrame(
+        {
+            "label": [0, 1, 2, 3],
+            "prediction_before": [0, 1, 2, 0],
+            "success": [1, 1, 0, 0],
+            "l2": [0.5, 1.0, np.nan, np.nan],
+        }
+    )
+    curve = robust_accuracy(images, np.array([0.0, 0.4, 0.5, 0.9, 1.0, 9.0]))
+    assert curve.tolist() == [0.75, 0.75, 0.5, 0.5, 0.25, 0.25]
