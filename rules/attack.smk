@@ -38,7 +38,7 @@ rule attack:
     benchmark:
         log_file("attack_{attack}.benchmark.tsv")
     wildcard_constraints:
-        attack="(?!timing$|variations$)[a-z0-9_]+",
+        attack=r"(?!(timing|variations)\.)[a-z0-9_]+",
     conda:
         "../envs/networks.yaml"
     threads: threads_of
