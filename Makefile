@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 UV := $(or $(shell command -v uv 2>/dev/null),$(VENV)/bin/uv)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: help run test test-slow test-all lint format setup setup-dev lock clean
+.PHONY: help run test test-slow test-all test-slurm lint format setup setup-dev lock clean
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test-slow: setup-dev  ## Run the tests that `make test` leaves out
 
 test-all: setup-dev  ## Run all tests
 	@$(PYTEST)
+
+test-slurm: setup-dev  ## Install and start a Slurm here (Debian, as root), and try the Slurm profile on it
+	@SQUEEZED_TEST_SLURM=1 $(PYTEST) -m slurm -rs
 
 lint: setup-dev  ## Check style, types and the workflow's rules
 	@ruff check .

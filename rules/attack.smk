@@ -70,7 +70,7 @@ rule time_attack:
     conda:
         "../envs/networks.yaml"
     # It measures time: it claims all cores, so that no other job runs beside it.
-    threads: workflow.cores
+    threads: all_cores
     resources:
         mem_mb=memory_mb(1500),
         runtime=minutes(15),
