@@ -27,5 +27,9 @@ rule all:
         "Everything is made; the report is {input}."
 
 
+onsuccess:
+    shutil.rmtree(PARTIAL_REPORT, ignore_errors=True)
+
+
 onerror:
-    print(failure_message(log), file=sys.stderr)
+    print(failure_message(log), partial_report(), sep="\n", file=sys.stderr)

@@ -2,6 +2,8 @@
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -65,6 +67,7 @@ MODEL = "models/{experiment}/seed{seed}/{variant}.safetensors"
 RESULT = "results/{experiment}/seed{seed}/{variant}/"
 LOG = "logs/{experiment}/seed{seed}/{variant}/"
 REPORT = "reports/generated/report.html"
+PARTIAL_REPORT = "reports/partial"
 
 
 def result(file):
@@ -259,6 +262,22 @@ def failure_message(snakemake_logs):
     failed = re.findall(r"^ +log: (.+?) \(check log file", said, re.MULTILINE)
     where = ", ".join(dict.fromkeys(failed or snakemake_logs))
     return f"error: the run stopped; the reason is in {where} (run again to go on from there)"
+
+
+def partial_report():
+    """Compile what there is after a failure, and say where it is.
+
+    It goes to a folder of its own: the report that the rule makes stays the rule's.
+    """
+    made = subprocess.run(
+        [sys.executable, ROOT / "scripts/compile_report.py"]
+        + ["--results", "results", "--data", "data", "--output", PARTIAL_REPORT]
+        + ["--expected", expected_results(), "--settings", configured()],
+        capture_output=True,
+    )
+    if made.returncode:
+        return "There is no result yet to report on."
+    return f"A report of what there is: {PARTIAL_REPORT}/report.html"
 
 
 in_report = report  # the formatter takes the bare word for the directive

@@ -16,10 +16,18 @@ ROOT = Path(__file__).parents[2]
 SNAKEFILE = """
 configfile: "config.yaml"
 include: "rules/common.smk"
+include: "rules/resources.smk"
 ANALYSES["evaluate"] = lambda experiment, variant: ["evaluation.json"]
 ANALYSES["attack"] = lambda experiment, variant: ["attack_paper.json", "attack_strong.json"]
 include: "rules/report.smk"
+rule break_an_analysis:
+    output:
+        "results/{experiment}/seed0/ablated/evaluation.json",
+    shell:
+        "exit 1"
 """
+# What the real workflow does at its end.
+SNAKEFILE += (ROOT / "Snakefile").read_text().partition("\nonsuccess:")[2].join(["onsuccess:", ""])
 
 pytestmark = pytest.mark.workflow
 
@@ -74,3 +82,17 @@ def test_the_report_is_made_bundled_and_opened(
         assert words in text
     assert browser.problems() == []
     assert all(url.startswith(("file:", "data:", "blob:")) for url in browser.requests())
+
+
+def test_a_failed_analysis_leaves_a_report_that_says_so(project: Path) -> None:
+    lost = project / "results/digits/seed0/ablated/evaluation.json"
+    kept = lost.read_bytes()
+    lost.unlink()
+    shutil.rmtree(project / "reports/generated", ignore_errors=True)
+    failed = snakemake(project, "compile_report")
+    lost.write_bytes(kept)
+    assert failed.returncode != 0
+    assert "reports/partial/report.html" in failed.stderr
+    text = (project / "reports/partial/report.md").read_text()
+    assert "This run is not complete" in text
+    assert "no evaluation of ablated" in text
