@@ -7,7 +7,7 @@ import pytest
 
 from tests.workflow.workspace import Workspace
 
-CHANGED_ATTACK = ("experiments.tiny.attacks.paper.iterations", 6)
+CHANGED_ATTACK = ("experiments.tiny.attacks.paper.iterations", 40)
 
 
 def change_pruning(workspace):

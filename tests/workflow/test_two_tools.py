@@ -1,6 +1,8 @@
 """Snakemake and DVC never disagree: each scenario, judged by a run from nothing."""
 
+import json
 import os
+import re
 import signal
 import time
 
@@ -217,6 +219,9 @@ def test_an_experiment_aside_leaves_the_workspace_alone(workspace, finished, wit
     assert "aside" in workspace.run("dvc", "exp", "show", "--csv").output
     workspace.run("dvc", "exp", "apply", "aside")
     workspace.assert_up_to_date()
+    path, value = CHANGED_ATTACK
+    assert re.search(rf"{path} +\d+ +{value}\b", workspace.run("dvc", "params", "diff").output)
+    assert "attack_paper.accuracy_after" in workspace.run("dvc", "metrics", "diff").output
     assert_same(workspace, with_changed_attack)
 
 
@@ -247,6 +252,30 @@ def test_a_second_run_is_refused(workspace, with_changed_attack):
     assert process.returncode == 0, said
     workspace.assert_up_to_date()
     assert_same(workspace, with_changed_attack)
+
+
+# What DVC shows of a run.
+
+
+def test_dvc_shows_metrics_of_each_variant(finished):
+    shown = finished.run("dvc", "metrics", "show", "--json").output
+    metrics = json.loads(shown)[""]["data"]
+    for variant in ("baseline", "pruned_quantized"):
+        data = metrics[f"reports/generated/metrics/tiny/{variant}.json"]["data"]
+        evaluation = finished.result(variant, "evaluation")
+        assert data["evaluation"]["top1_accuracy"] == round(evaluation["top1_accuracy"], 6)
+        assert data["evaluation"]["model_size_bytes"] == evaluation["model_size_bytes"]
+        assert data["evaluation"]["latency_p50_ms"] > 0
+        attack = finished.result(variant, "attack_paper")
+        assert data["attack_paper"]["accuracy_after"] == round(attack["accuracy_after"], 6)
+        assert "knn_accuracy" in data["embedding"]
+
+
+def test_dvc_draws_plots(finished, tmp_path):
+    finished.run("dvc", "plots", "show", "--out", str(tmp_path / "plots"))
+    page = (tmp_path / "plots" / "index.html").read_text()
+    for field in ("validation_accuracy", "size_mb", "robust_accuracy"):
+        assert re.search(rf'"{field}": "?[\d.]+', page), f"no data of {field}"
 
 
 # 10. Overhead: `dvc status` and a dry `snakemake` each under 5 s with the four shipped experiments.

@@ -162,14 +162,29 @@ class Workspace:
         status = self.run("dvc", "status").output
         assert "Data and pipelines are up to date." in status, status
 
+    def result(self, variant: str, analysis: str) -> dict[str, Any]:
+        """Read a result of the tiny experiment."""
+        path = self.folder / "results" / "tiny" / "seed0" / variant / f"{analysis}.json"
+        return json.loads(path.read_text())
+
     def exact_contents(self) -> dict[str, Any]:
         """What must be the same in every run: all outputs without times, memory, provenance."""
-        contents = {}
+        contents: dict[str, Any] = {}
+        measured: set[str] = set()
         for folder in OUTPUT_FOLDERS:
             for path in sorted((self.folder / folder).rglob("*")):
-                if path.is_file():
-                    name = path.relative_to(self.folder).as_posix()
-                    contents[name] = _exact(path)
+                name = path.relative_to(self.folder).as_posix()
+                if path.suffix == ".json":
+                    found = json.loads(path.read_text())
+                    measured |= found.get("measured", {}).keys()
+                    contents[name] = exact_part(found)
+                elif path.is_file():
+                    contents[name] = path.read_bytes()
+        for name, content in contents.items():
+            if name.startswith("reports/generated/metrics/"):
+                contents[name] = _without(content, measured)
+            elif name.startswith("reports/") and not name.startswith("reports/generated/plots/"):
+                contents[name] = "present"  # times and provenance are in it
         return contents
 
     def log_times(self) -> dict[str, int]:
@@ -180,13 +195,13 @@ class Workspace:
         }
 
 
-def _exact(path: Path) -> Any:
-    if path.suffix == ".json":
-        found = json.loads(path.read_text())
-        return exact_part(found) if isinstance(found, Mapping) else found
-    if path.suffix in (".html", ".svg", ".png", ".pdf"):
-        return "present"  # times and provenance are in it
-    return path.read_bytes()
+def _without(metrics: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    """Return nested metrics without those of these names."""
+    return {
+        key: _without(value, names) if isinstance(value, Mapping) else value
+        for key, value in metrics.items()
+        if key not in names
+    }
 
 
 def differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> set[str]:
