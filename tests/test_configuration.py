@@ -237,3 +237,10 @@ def test_any_configuration_is_either_complete_or_one_sentence(configuration):
         assert str(error).startswith("config.yaml: ")
     else:
         assert complete(completed) == completed
+
+
+def test_variations_may_change_what_an_attack_has():
+    """The names that the schema allows there are those of an attack's section."""
+    variations = SCHEMA["$defs"]["experiment"]["properties"]["attack_variations"]["properties"]
+    allowed = variations["changes"]["additionalProperties"]["propertyNames"]["enum"]
+    assert set(allowed) == set(SCHEMA["$defs"]["attack"]["properties"]) - {"variants"}
