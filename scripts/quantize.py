@@ -46,6 +46,7 @@ def main() -> None:
     settings = arguments.settings
     torch.set_num_threads(settings["threads"])
     parent, card = load_model(arguments.parent)
+    centred = settings["quantization"]["weight_range"] == "centred"
     if arguments.scheme == "static":
         split = open_dataset(arguments.dataset).train
         count = settings["quantization"]["calibration_images"]
@@ -56,9 +57,9 @@ def main() -> None:
             total=-(-len(indices) // CALIBRATION_BATCH),
         )
         images = (torch.from_numpy(images) for images, _ in batches)
-        model, description = quantize_model(parent, images)
+        model, description = quantize_model(parent, images, centred=centred)
     else:
-        model, description = quantize_linear_layers(parent)
+        model, description = quantize_linear_layers(parent, centred=centred)
     save_model(
         arguments.model,
         model,

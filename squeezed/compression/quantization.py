@@ -50,8 +50,13 @@ def scale_and_zero_point(minimum: float, maximum: float) -> tuple[np.float32, in
     return scale, zero_point
 
 
-def quantize_weight(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def quantize_weight(weight: Tensor, *, centred: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """Quantize one tensor to q (uint8, the same shape), σ (float32) and μ (uint8), both scalars.
+
+    Args:
+        weight: float, of any shape.
+        centred: widen the range until zero is in its middle: μ = 128, σ = max|w|/127. Costs less
+            than one bit, and integer kernels are faster without a zero point to subtract.
 
     Raises:
         UserError: if it holds NaN or infinite values, or one value only.
@@ -59,7 +64,11 @@ def quantize_weight(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     weight = weight.detach().cpu()
     if not bool(torch.isfinite(weight).all()):
         raise UserError("cannot quantize weights that are NaN or infinite")
-    scale, zero_point = scale_and_zero_point(float(weight.min()), float(weight.max()))
+    low, high = float(weight.min()), float(weight.max())
+    if centred and low != high:
+        high = max(-low, high)
+        low = -high * 128 / 127
+    scale, zero_point = scale_and_zero_point(low, high)
     # In place: VGG-16's first fully connected layer takes 400 MB.
     quantized = (weight / float(scale)).round_().add_(zero_point).clamp_(0, QMAX).to(torch.uint8)
     return quantized, torch.tensor(scale), torch.tensor(zero_point, dtype=torch.uint8)
@@ -71,13 +80,14 @@ def dequantize_weight(quantized: Tensor, scale: Tensor, zero_point: Tensor) -> T
 
 
 def quantize_model(
-    model: Classifier, batches: Iterable[Tensor]
+    model: Classifier, batches: Iterable[Tensor], *, centred: bool = False
 ) -> tuple[Classifier, dict[str, Any]]:
     """Quantize every convolution and fully connected layer: weights, inputs and biases.
 
     Args:
         model: in float32, pruned or not; it is left as it is.
         batches: images to calibrate on, in [0, 1], shape (n, 3, H, W); training images only.
+        centred: see `quantize_weight`.
 
     Returns:
         The quantized model and its description for the model card.
@@ -94,7 +104,7 @@ def quantize_model(
     ranges = input_ranges(quantized, names, batches)
     for name in names:
         original = network.get_submodule(name)
-        layer = _quantized_weights_of(name, original, "static")
+        layer = _quantized_weights_of(name, original, "static", centred)
         assert isinstance(layer, StaticQuantizedLayer)
         try:
             scale, zero_point = scale_and_zero_point(*ranges[name])
@@ -108,7 +118,9 @@ def quantize_model(
     return quantized.eval(), {"scheme": "static", "layers": names, "folded": folded}
 
 
-def quantize_linear_layers(model: Classifier) -> tuple[Classifier, dict[str, Any]]:
+def quantize_linear_layers(
+    model: Classifier, *, centred: bool = False
+) -> tuple[Classifier, dict[str, Any]]:
     """Quantize the fully connected layers alone; their inputs are quantized batch by batch.
 
     The arrangement that the paper's sizes point to, and PyTorch's dynamic quantization: 540 →
@@ -116,6 +128,7 @@ def quantize_linear_layers(model: Classifier) -> tuple[Classifier, dict[str, Any
 
     Args:
         model: in float32; it is left as it is.
+        centred: see `quantize_weight`.
 
     Returns:
         The quantized model and its description for the model card.
@@ -130,7 +143,7 @@ def quantize_linear_layers(model: Classifier) -> tuple[Classifier, dict[str, Any
         raise UserError(f"{type(network).__name__} has no fully connected layer to quantize")
     for name in names:
         original = network.get_submodule(name)
-        layer = _quantized_weights_of(name, original, "dynamic")
+        layer = _quantized_weights_of(name, original, "dynamic", centred)
         layer.bias = None if original.bias is None else original.bias.detach().clone()  # type: ignore[operator]
         layer.dequantize()
         replace_module(network, name, layer)
@@ -170,11 +183,14 @@ def input_ranges(
     return ranges
 
 
-def _quantized_weights_of(name: str, original: nn.Module, scheme: str) -> QuantizedLayer:
+def _quantized_weights_of(
+    name: str, original: nn.Module, scheme: str, centred: bool
+) -> QuantizedLayer:
     layer = quantized_layer(original, scheme)
     try:
         layer.quantized_weight, layer.weight_scale, layer.weight_zero_point = quantize_weight(
-            original.weight  # type: ignore[arg-type]
+            original.weight,  # type: ignore[arg-type]
+            centred=centred,
         )
     except UserError as error:
         raise UserError(f"the weights of layer {name}: {error}") from error

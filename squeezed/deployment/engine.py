@@ -12,17 +12,15 @@ from squeezed.errors import UserError
 
 Logits = NDArray[np.float32]
 
-# On x86 processors without VNNI, ONNX Runtime's products of uint8 and int8 saturate at 16 bits
-# (onnxruntime.ai, "Quantize ONNX models", U8S8). This option makes it compute with uint8 there.
-# Exported weights are uint8 and safe anyway; the option holds for files from elsewhere.
-_EXACT_PRODUCTS = "session.x64quantprecision"
-
 
 class Engine:
     """One exported model, ready to run on the processor."""
 
     def __init__(self, path: str | Path, threads: int) -> None:
         """Load `path` to run with `threads` threads.
+
+        It runs as it is. Exported weights are uint8, which is right on every processor; see
+        `squeezed.deployment.integer_weights` for the faster form.
 
         Raises:
             UserError: if it is no ONNX file that ONNX Runtime can run.
@@ -31,7 +29,6 @@ class Engine:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors: warnings name nodes that were optimised away
-        options.add_session_config_entry(_EXACT_PRODUCTS, "1")
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]

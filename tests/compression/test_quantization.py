@@ -63,6 +63,16 @@ def test_round_trip_errs_by_half_a_step_and_keeps_zero(values):
     assert (back[values == 0] == 0).all()
 
 
+@given(tensors)
+@settings(deadline=None)
+def test_a_centred_range_has_zero_in_its_middle(values):
+    quantized, scale, zero_point = quantize_weight(torch.from_numpy(values), centred=True)
+    assert int(zero_point) == 128
+    assert float(scale) == pytest.approx(np.abs(values).max() / 127, rel=1e-5)
+    back = dequantize_weight(quantized, scale, zero_point).numpy()
+    assert np.abs(back - values).max() <= float(scale) * 0.5 * (1 + 1e-4)
+
+
 @pytest.mark.parametrize(
     ("low", "high", "scale", "zero_point"),
     [
