@@ -16,6 +16,7 @@ for variable, first in (("PYTHONPATH", ROOT), ("PATH", Path(sys.executable).pare
     rest = os.environ.get(variable)
     os.environ[variable] = f"{first}{os.pathsep}{rest}" if rest else str(first)
 
+from squeezed.allocation import ALLOCATION
 from squeezed.code_digest import code_digest
 from squeezed.configuration import complete_configuration, load_schema
 from squeezed.environment import check_torch_builds
@@ -47,11 +48,8 @@ def check_records():
             )
 
 
-# Keep freed memory instead of returning it to the system: batches of one size come and go, and
-# faulting their pages in anew each time costs a quarter of the training's speed (glibc only).
-os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**30))
-os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**31 - 1))
-os.environ.setdefault("MALLOC_TOP_PAD_", str(2**26))
+for variable, value in ALLOCATION.items():
+    os.environ.setdefault(variable, value)
 
 try:
     check_torch_builds()
