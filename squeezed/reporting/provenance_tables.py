@@ -18,6 +18,8 @@ class Origin:
     """Of each library; several, joined by `/`, where jobs differ."""
     commits: list[str]
     devices: list[str]
+    mixed_times: list[str]
+    """A sentence for each table whose times do not compare: measured on several kinds of device."""
     jobs: pd.DataFrame
     """experiment, seed, variant, job, duration_s, peak_memory_mib, threads, commit."""
 
@@ -33,6 +35,7 @@ def trace(experiments: Iterable[Experiment]) -> Origin:
     machines: dict[str, None] = {}
     versions: dict[str, dict[str, None]] = {}
     devices: dict[str, None] = {}
+    timed_on: dict[tuple[str, str], dict[str, None]] = {}
     for experiment in experiments:
         for (seed, variant, analysis), record in experiment.records.items():
             origin = record.get("provenance") or {}
@@ -41,6 +44,10 @@ def trace(experiments: Iterable[Experiment]) -> Origin:
                 versions.setdefault(name, {})[version] = None
             device = origin.get("device")
             devices |= dict.fromkeys([str(device)] if device else [])
+            if record.get("measured"):
+                processor = (origin.get("machine") or {}).get("processor", "unknown")
+                where = f"{device}, processor {processor}"
+                timed_on.setdefault((experiment.name, analysis), {})[where] = None
             rows.append(
                 {
                     "experiment": experiment.name,
@@ -60,6 +67,12 @@ def trace(experiments: Iterable[Experiment]) -> Origin:
         versions={name: " / ".join(found) for name, found in sorted(versions.items())},
         commits=commits,
         devices=list(devices),
+        mixed_times=[
+            f"Do not compare the times of {name}'s {analysis}: they were measured on "
+            f"{len(places)} kinds of device ({'; '.join(places)})."
+            for (name, analysis), places in timed_on.items()
+            if len(places) > 1
+        ],
         jobs=jobs,
     )
 
