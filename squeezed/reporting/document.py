@@ -1,5 +1,6 @@
 """Puts the report together: what the templates show, in the order in which it is read."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from squeezed.reporting.summary import Recommendation, Warning, answer, do_not_b
 from squeezed.reporting.table_attack import paper_attack_table, variations_table
 from squeezed.reporting.table_cam import cam_table
 from squeezed.reporting.table_gate import gate_table
+from squeezed.reporting.vocabulary import listed
 
 DRAWN = (
     "robustness",
@@ -60,6 +62,9 @@ class Section:
 
     experiment: Experiment
     data_line: str
+    """The data, the network and the seeds, in a line."""
+    data_description: str
+    """What the data set's own summary says of it; empty where there is none."""
     sentences: list[str]
     recommendation: Recommendation
     warnings: list[Warning]
@@ -139,9 +144,11 @@ def compose(experiments: Sequence[Experiment], settings: Mapping[str, Any], data
 
 def _section(experiment: Experiment, data: Path) -> Section:
     claims = judge_all(experiment)
+    summary = _summary(data / f"{experiment.dataset}.json")
     return Section(
         experiment=experiment,
-        data_line=_data_line(experiment),
+        data_line=_data_line(experiment, summary),
+        data_description=str(summary.get("description", "")),
         sentences=answer(experiment),
         recommendation=recommend(experiment),
         warnings=do_not_believe(experiment, claims),
@@ -152,19 +159,28 @@ def _section(experiment: Experiment, data: Path) -> Section:
     )
 
 
-def _data_line(experiment: Experiment) -> str:
-    n = experiment.any_value("evaluation", "n_images")
+def _summary(path: Path) -> dict[str, Any]:
+    """Read what the preparation wrote of a data set; nothing where it did not."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _data_line(experiment: Experiment, summary: Mapping[str, Any]) -> str:
+    n = summary.get("n_test") or experiment.any_value("evaluation", "n_images")
+    counts = [f"{summary[f'n_{split}']:,} {split}" for split in ("train", "validation") if summary]
+    counts += [f"{int(n):,} test images"] if n else []
     architecture = experiment.settings.get("architecture", {}).get("name", "")
     seeds = experiment.seeds
     parts = [
-        f"data set {experiment.dataset}",
-        f"{int(n):,} test images" if n else "",
+        f"{experiment.dataset}: {listed(counts)}" if counts else experiment.dataset,
         f"network {architecture}" if architecture else "",
         f"{len(seeds)} seeds ({', '.join(map(str, seeds))})"
         if len(seeds) > 1
         else f"one seed ({seeds[0]})",
     ]
-    return ", ".join(filter(None, parts))
+    return "; ".join(filter(None, parts))
 
 
 def _tables(experiment: Experiment) -> list[TableBlock]:

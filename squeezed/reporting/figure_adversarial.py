@@ -120,7 +120,7 @@ def _show(axes: Axes, image: NDArray[np.float32], caption: str) -> None:
 
 def _said(data: Dataset, row: pd.Series, when: str) -> str:
     name = data.class_names[int(row[f"prediction_{when}"])].split(",")[0]
-    return f"{name[:14]} {100 * row[f'confidence_{when}']:.0f} %"
+    return f"{name[:14]}, {100 * row[f'confidence_{when}']:.0f} %"
 
 
 def _description(attacks: dict[str, Attack], gain: int) -> str:

@@ -252,7 +252,7 @@ def do_not_believe(experiment: Experiment, claims: Sequence[JudgedClaim]) -> lis
     if len(experiment.seeds) == 1:
         warnings.append(
             Warning(
-                f"Differences under {percent(SHARE_MARGIN)}.",
+                f"Differences under {number(0)(100 * SHARE_MARGIN)} point.",
                 "With one seed the intervals are over images: they do not show how much another "
                 "training run would differ.",
             )

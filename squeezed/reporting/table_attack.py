@@ -9,7 +9,7 @@ from squeezed.reporting.collection import Experiment
 from squeezed.reporting.measures import PAPER_ATTACK
 from squeezed.reporting.tables import Cell, Column, Table, attack_columns, make_table
 from squeezed.reporting.vocabulary import variant_name
-from squeezed.reporting.wording import NONE, Format, percent, plain
+from squeezed.reporting.wording import NONE, Format, grey_levels, percent, plain
 
 PAPER_ARRANGEMENT = "attack_paper_arrangement"
 VARIATIONS = "attack_variations"
@@ -20,7 +20,7 @@ VARIATION_COLUMNS: tuple[tuple[str, str, Format], ...] = (
     ("confidence_after", "Confidence after", percent),
     ("confidence_after_best", "… of the nearest", percent),
     ("l2_median", "L2 median", plain),
-    ("max_abs_change", "Moved at most", plain),
+    ("max_abs_change", "Moved at most", grey_levels),
 )
 
 

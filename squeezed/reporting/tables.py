@@ -11,6 +11,7 @@ from squeezed.reporting.estimates import Estimate, metric, share
 from squeezed.reporting.wording import (
     NONE,
     Format,
+    grey_levels,
     interval,
     mebibytes,
     megabytes,
@@ -225,8 +226,8 @@ def attack_columns(attack: str) -> tuple[Column, ...]:
         Column(
             "max_abs_change",
             "Moved at most",
-            "Largest change of any pixel of any last iterate, pixels in [0, 1]",
-            plain,
+            "Largest change of any pixel of any last iterate, in grey levels of 255",
+            grey_levels,
             attack,
         ),
         Column(

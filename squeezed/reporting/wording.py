@@ -65,6 +65,12 @@ def millions(value: float) -> str:
     return f"{value / 1e6:.2f}{_SPACE}M" if value >= 1e5 else f"{value / 1e3:.1f}{_SPACE}k"
 
 
+def grey_levels(value: float) -> str:
+    """Write a change of a pixel in [0, 1] in grey levels, of which there are 255."""
+    levels = 255 * value
+    return f"{levels:.2f}{_SPACE}/255" if levels < 10 else f"{levels:.0f}{_SPACE}/255"
+
+
 def plain(value: float) -> str:
     """Write a figure with three decimals."""
     return _minus(f"{value:.3f}")

@@ -10,7 +10,8 @@ from squeezed.reporting.collection import collect
 from squeezed.reporting.document import Document, compose
 from squeezed.reporting.files import write_report
 from tests.report.browser import Browser, find_browser
-from tests.report.made_up import paper_like
+from tests.report.made_up import VARIANTS, paper_like
+from tests.report.made_up_pictures import write_pictures
 
 TEMPLATES = Path(__file__).parents[2] / "reports" / "templates"
 
@@ -21,6 +22,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Document, Path]:
     folder = tmp_path_factory.mktemp("report")
     results = paper_like().write(folder / "results", "digits")
     paper_like().write(results, "cifar10", seeds=(0, 1, 2))
+    write_pictures(results / "digits" / "seed0", folder / "data" / "digits.safetensors", VARIANTS)
     settings = {"digits": {"dataset": "digits"}, "cifar10": {"dataset": "cifar10"}}
     document = compose(collect(results, None, settings), settings, folder / "data")
     write_report(document, TEMPLATES, folder / "out")

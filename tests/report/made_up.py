@@ -101,7 +101,7 @@ class MadeUp:
             {
                 "index": np.arange(self.n),
                 "label": np.arange(self.n) % 10,
-                "prediction": np.where(correct, np.arange(self.n) % 10, 10),
+                "prediction": np.where(correct, np.arange(self.n), np.arange(self.n) + 1) % 10,
                 "confidence": 0.9,
             }
         ).to_csv(folder / "predictions.csv", index=False)
@@ -191,8 +191,8 @@ class MadeUp:
             {
                 "index": index,
                 "label": index % 10,
-                "prediction_before": np.where(right_before, index % 10, 10),
-                "prediction_after": np.where(right_after, index % 10, 10),
+                "prediction_before": np.where(right_before, index, index + 1) % 10,
+                "prediction_after": np.where(right_after, index, index + 1) % 10,
                 "success": success,
                 "l2": np.where(success, lengths, 0.0),
                 "linf": np.where(success, lengths / 8, 0.0),

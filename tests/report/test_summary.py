@@ -1,0 +1,207 @@
+"""The first screen in words: what to ship, what not to believe, and what is missing."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from squeezed.errors import UserError
+from squeezed.reporting.claims.catalogue import judge_all
+from squeezed.reporting.collection import Experiment, collect, missing_in_words, parse_expectations
+from squeezed.reporting.document import DRAWN, Document, compose
+from squeezed.reporting.estimates import Estimate
+from squeezed.reporting.files import TABLES, write_report
+from squeezed.reporting.reasons import reasons_for
+from squeezed.reporting.render import in_short
+from squeezed.reporting.summary import answer, do_not_believe, recommend
+from squeezed.reporting.wording import (
+    interval,
+    megabytes,
+    number,
+    percent,
+    points,
+    seconds,
+    times,
+    with_interval,
+    with_spread,
+)
+from tests.report.conftest import TEMPLATES
+from tests.report.made_up import VARIANTS, MadeUp, paper_like
+
+ROOT = Path(__file__).parents[2]
+
+
+def results(folder: Path, made_up: MadeUp) -> Experiment:
+    """Write made-up results and collect them."""
+    (experiment,) = collect(made_up.write(folder))
+    return experiment
+
+
+def test_the_smallest_variant_that_surely_keeps_its_accuracy_is_shipped(tmp_path: Path) -> None:
+    best = recommend(results(tmp_path / "a", paper_like()))
+    assert best.variant == "quantized", "as small as pruned_quantized, and more accurate"
+    assert "0.25×" in best.reason
+    lossy = paper_like()
+    lossy.accuracy |= {"quantized": 0.90, "pruned_quantized": 0.90}
+    assert recommend(results(tmp_path / "b", lossy)).variant == "linear_quantized"
+    slow = paper_like()
+    slow.speedup["quantized"] = (0.5, 0.4, 0.6)
+    assert recommend(results(tmp_path / "c", slow)).variant == "pruned_quantized"
+    unsure = replace(paper_like(), n=30)
+    assert recommend(results(tmp_path / "d", unsure)).variant is None
+    empty = results(tmp_path / "e", paper_like())
+    empty.records.clear()
+    assert recommend(empty).variant is None
+
+
+def test_what_not_to_believe_begins_with_what_only_seems_so(tmp_path: Path) -> None:
+    experiment = results(tmp_path, paper_like())
+    warnings = do_not_believe(experiment, judge_all(experiment))
+    assert warnings[0].what == "Quantization stops the attack."
+    assert "does not hurt the uncompressed baseline" in warnings[0].why
+    assert any("one seed" in warning.why for warning in warnings)
+
+
+def test_the_answer_is_five_sentences_with_figures(tmp_path: Path) -> None:
+    sentences = answer(results(tmp_path, paper_like()))
+    assert len(sentences) == 5
+    for sentence in sentences:
+        assert any(character.isdigit() for character in sentence)
+        assert sentence.endswith(".")
+    assert "97.5" in sentences[0] and "Ablated" in sentences[0]
+    assert "Pruned is no smaller" in sentences[1]
+
+
+@pytest.mark.parametrize("part", ["training", "evaluation", "attacks", "explanations"])
+def test_any_part_alone_makes_a_report(tmp_path: Path, part: str) -> None:
+    paper_like().write(tmp_path / "results", parts=(part,))
+    experiments = collect(tmp_path / "results")
+    write_report(compose(experiments, {}, tmp_path), TEMPLATES, tmp_path / "out")
+    assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
+
+
+def test_one_variant_alone_makes_a_report(tmp_path: Path) -> None:
+    paper_like().write(tmp_path / "results", variants=("baseline",))
+    document = compose(collect(tmp_path / "results"), {}, tmp_path)
+    write_report(document, TEMPLATES, tmp_path / "out")
+    folder = tmp_path / "out"
+    for name in ("report.html", "report.md"):
+        assert "No variant yet" in (folder / name).read_text() or name.endswith(".md")
+    declared = [folder / f"tables/digits/{key}.csv" for key in TABLES]
+    declared += [folder / f"figures/digits/{key}.svg" for key in DRAWN]
+    assert all(path.stat().st_size for path in declared), "the rule declares them all"
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    paper_like().write(tmp_path, variants=("baseline", "pruned"), seeds=(0, 1))
+    (tmp_path / "digits/seed1/pruned/cam.json").unlink()
+    expected = {
+        "digits": {
+            "seeds": [0, 1],
+            "analyses": {v: ["evaluation", "cam"] for v in ("baseline", "pruned", "quantized")},
+        },
+        "svhn": {"seeds": [0], "analyses": {"baseline": ["evaluation"]}},
+    }
+    experiments = collect(tmp_path, parse_expectations(json.dumps(expected)))
+    digits, svhn = missing_in_words(experiments)
+    assert "no cam of quantized, pruned (seed 1)" in digits
+    assert "no evaluation of quantized" in digits
+    assert svhn == "svhn: no evaluation of baseline."
+    document = compose(experiments, {}, tmp_path)
+    assert document.missing == [digits, svhn]
+
+
+def test_nothing_to_report_on_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no result under"):
+        collect(tmp_path)
+    with pytest.raises(UserError, match="--expected must be JSON"):
+        parse_expectations("[]")
+    (tmp_path / "digits/seed0/baseline").mkdir(parents=True)
+    (tmp_path / "digits/seed0/baseline/evaluation.json").write_text("{")
+    with pytest.raises(UserError, match="is not a result file"):
+        collect(tmp_path)
+
+
+def test_reasons_name_every_column_that_does_not_improve(tmp_path: Path) -> None:
+    reasons = {r.partition(":")[0]: r for r in reasons_for(results(tmp_path, paper_like()))}
+    assert "nothing to skip" in reasons["Pruned"]
+    assert "a zero is stored like any other" in reasons["Pruned"]
+    assert "8 bits change how a weight is stored" in reasons["Quantized"]
+    assert "speed" not in reasons["Quantized"]
+    assert "speed" in reasons["Linear quantized"]
+
+
+def test_the_document_judges_every_claim_for_every_experiment(
+    compiled: tuple[Document, Path],
+) -> None:
+    document, folder = compiled
+    assert {len(group) for group in document.claims} == {2}
+    claims = pd.read_csv(folder / "tables/claims.csv")
+    assert len(claims) == 2 * len(document.claims)
+    assert set(claims["experiment"]) == {"digits", "cifar10"}
+    cifar10 = claims[(claims["experiment"] == "cifar10") & (claims["claim"] == "accuracy")]
+    assert "CIFAR-10" in cifar10["paper"].item()
+    assert sum(document.tally.values()) == len(claims)
+
+
+def test_files_for_other_programs(compiled: tuple[Document, Path]) -> None:
+    _, folder = compiled
+    metrics = json.loads((folder / "metrics/cifar10/quantized.json").read_text())
+    assert metrics["evaluation"]["top1_accuracy"] == pytest.approx(0.973)
+    for name in ("training_curves", "accuracy_size", "robustness_curve"):
+        assert set(pd.read_csv(folder / f"plots/{name}.csv")["experiment"]) == {"digits", "cifar10"}
+    table = pd.read_csv(folder / "tables/cifar10/table_1.csv").set_index("variant")
+    assert table.loc["quantized", "top1_accuracy_paper"] == 0.819
+    assert table.loc["baseline", "model_size_bytes_paper"] == 9.87
+    tidy = pd.read_csv(folder / "tables/results.csv")
+    assert set(tidy["variant"]) == set(VARIANTS)
+
+
+def test_a_report_of_one_experiment_with_pictures_is_small(compiled: tuple[Document, Path]) -> None:
+    assert (compiled[1] / "report.html").stat().st_size < 5_000_000
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
+    paper_like().write(tmp_path / "results")
+    pages = []
+    for name in ("one", "two"):
+        document = compose(collect(tmp_path / "results"), {}, tmp_path)
+        write_report(document, TEMPLATES, tmp_path / name)
+        pages.append((tmp_path / name / "report.html").read_bytes())
+    assert pages[0] == pages[1]
+
+
+def test_the_script_runs_by_hand_and_says_what_is_wrong(tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "scripts/compile_report.py", "--output", tmp_path]
+    run = subprocess.run(
+        [*command, "--results", tmp_path / "nowhere"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert run.stderr.startswith("error: there is no result under")
+    assert "Traceback" not in run.stderr
+
+
+def test_wording() -> None:
+    assert percent(0.9725).replace("\u202f", " ") == "97.2 %"
+    assert points(-0.0123).replace("\u202f", " ") == "−1.2 points"
+    assert points(-0.0001).replace("\u202f", " ") == "0.0 points"
+    assert megabytes(2_760_000).replace("\u202f", " ") == "2.76 MB"
+    assert seconds(12.345).replace("\u202f", " ") == "12.3 s"
+    assert times(0.254) == "0.25×"
+    assert number(0)(12345.6) == "12,346"
+    exact = Estimate(0.5)
+    assert with_interval(exact, percent) == percent(0.5)
+    assert with_interval(None, percent) == with_spread(None, percent) == "–"
+    several = Estimate(0.5, 0.4, 0.6, 0.05, "3 seeds", 3)
+    assert interval(several, percent) == "[40.0, 60.0]"
+    assert with_spread(several, percent).replace("\u202f", " ") == "50.0 ± 5.0 %"
+
+
+def test_titles_in_short() -> None:
+    assert in_short("Table I: accuracy, size and time") == "Table I"
+    assert in_short("Figure 5: where they look (Grad-CAM)") == "Figure 5 (Grad-CAM)"
+    assert in_short("Scores of the maps (Grad-CAM)") == "Scores of the maps (Grad-CAM)"
