@@ -1,3 +1,6 @@
+from squeezed.source_stamp import source_stamp
+
+
 rule prepare_dataset:
     output:
         dataset=DATASET,
@@ -14,6 +17,11 @@ rule prepare_dataset:
     params:
         settings=lambda wildcards: json.dumps(
             config["datasets"][wildcards.dataset], sort_keys=True
+        ),
+        # Not an input: a prepared set stays good where its source is not at hand.
+        source=lambda wildcards: source_stamp(
+            config["datasets"][wildcards.dataset]["source"]["path"],
+            Path(f"data/{wildcards.dataset}.json"),
         ),
         code=code("prepare_dataset"),
     message:

@@ -10,6 +10,7 @@ from squeezed.data.preparation import prepare_dataset
 from squeezed.data.summary import summarise, without_paths
 from squeezed.provenance import Provenance
 from squeezed.results import write_result
+from squeezed.source_stamp import source_stamp
 
 
 @script_main
@@ -37,7 +38,8 @@ def main() -> None:
     settings = arguments.settings
     provenance = Provenance(inputs={}, settings=without_paths(settings))
     prepare_dataset(arguments.name, settings, arguments.output, arguments.downloads)
-    summary = summarise(open_dataset(arguments.output), settings)
+    stamp = source_stamp(settings["source"]["path"], arguments.summary)
+    summary = summarise(open_dataset(arguments.output), settings, stamp)
     write_result(arguments.summary, summary, provenance=provenance.finish())
 
 

@@ -8,12 +8,13 @@ import numpy as np
 from squeezed.data.dataset import SPLITS, Dataset
 
 
-def summarise(dataset: Dataset, settings: Mapping[str, Any]) -> dict[str, Any]:
+def summarise(dataset: Dataset, settings: Mapping[str, Any], stamp: str | None) -> dict[str, Any]:
     """Return the fields of `data/{dataset}.json`.
 
     Args:
         dataset: as it was prepared.
         settings: its section of the configuration.
+        stamp: of the source (`squeezed.source_stamp`).
     """
     counts = {split: len(getattr(dataset, split)) for split in SPLITS}
     smallest = np.bincount(dataset.test.labels, minlength=len(dataset.class_names)).min()
@@ -23,6 +24,7 @@ def summarise(dataset: Dataset, settings: Mapping[str, Any]) -> dict[str, Any]:
         "source_kind": dataset.source["kind"],
         "source_name": dataset.source["name"],
         "source_sha256": dataset.source.get("sha256"),
+        "source_stamp": stamp,
         "digest": dataset.digest,
         "n_train": counts["train"],
         "n_validation": counts["validation"],
