@@ -15,7 +15,8 @@ from squeezed.files import sha256_of
 from squeezed.models.quantized import SCHEMES
 from squeezed.progress import track
 
-CALIBRATION_BATCH = 128
+CALIBRATION_PIXELS = 2**20
+"""Of one batch: 1,024 images of 32×32, 20 of 224×224. Bounds the memory of the activations."""
 
 
 @script_main
@@ -51,10 +52,9 @@ def main() -> None:
         split = open_dataset(arguments.dataset).train
         count = settings["quantization"]["calibration_images"]
         indices = choose_indices(len(split), count, arguments.seed)
+        batch = max(1, CALIBRATION_PIXELS // (card.image_size[0] * card.image_size[1]))
         batches = track(
-            split.batches(CALIBRATION_BATCH, indices),
-            "calibrate",
-            total=-(-len(indices) // CALIBRATION_BATCH),
+            split.batches(batch, indices), "calibrate", total=-(-len(indices) // batch)
         )
         images = (torch.from_numpy(images) for images, _ in batches)
         model, description = quantize_model(parent, images, centred=centred)
