@@ -53,9 +53,7 @@ def main() -> None:
         count = settings["quantization"]["calibration_images"]
         indices = choose_indices(len(split), count, arguments.seed)
         batch = max(1, CALIBRATION_PIXELS // (card.image_size[0] * card.image_size[1]))
-        batches = track(
-            split.batches(batch, indices), "calibrate", total=-(-len(indices) // batch)
-        )
+        batches = track(split.batches(batch, indices), "calibrate", total=-(-len(indices) // batch))
         images = (torch.from_numpy(images) for images, _ in batches)
         model, description = quantize_model(parent, images, centred=centred)
     else:
