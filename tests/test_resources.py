@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.workflow.workspace import Workspace
+
 ROOT = Path(__file__).resolve().parent.parent
 RULES = {
     rule.partition(":")[0]: rule
@@ -45,3 +47,15 @@ def test_the_profile_groups_rules_that_exist():
     grouped = re.findall(r"^  (\w+): \w+$", groups, re.MULTILINE)
     assert grouped
     assert set(re.findall(r"^  (\w+):", groups.partition("#")[0], re.MULTILINE)) <= set(RULES)
+
+
+@pytest.mark.workflow
+def test_training_in_processes_asks_for_a_gpu_each(tmp_path):
+    workspace = Workspace.create(tmp_path / "project")
+    workspace.configure("experiments.tiny.device", "cuda")
+    workspace.configure("experiments.tiny.training.processes", 4)
+    said = workspace.snakemake("--dry-run", "--printshellcmds").output
+    commands = re.findall(r"SQUEEZED_GPUS=(\d) python scripts/(\w+)\.py", said)
+    assert {gpus for gpus, script in commands if script == "train_baseline"} == {"4"}
+    # Its recovery was not asked to train in processes, and what does not train needs one.
+    assert {gpus for gpus, script in commands if script != "train_baseline"} == {"1"}
