@@ -11,7 +11,7 @@ iteration count, its own c and its own Adam state, and its result does not depen
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -25,6 +25,9 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's constants, as in PyTorch."""
 ABORT_CHECKS = 10
 """With `abort_early` the loss is looked at this many times in a search step."""
+
+BFLOAT16_SLACK = 2**-7
+"""The lead that counts in bfloat16, relative to the largest logit: it holds 8 bits of a number."""
 
 Judge = Callable[[Tensor], Tensor]
 
@@ -98,8 +101,9 @@ def carlini_wagner(
         labels: int64 (n,), the true classes.
         protocol: the attack's settings.
         targets: int64 (n,), a class for each image to be taken for; untargeted if None.
-        judge: maps any number of images to logits; an image counts as fooled if the judge says
-            so. Default: the victim in float32. A deployed integer engine can be the judge.
+        judge: maps any number of images to logits; the nearest image that a search step found
+            counts if the judge is fooled, too (by any margin). Default: the victim in float32. A
+            deployed integer engine can be the judge; give it a `confidence` above 0.
 
     Raises:
         UserError: if an image is outside [0, 1], a label is no class, a target is no class or the
@@ -152,6 +156,8 @@ class _Search:
     def __init__(self, victim: Victim, protocol: Protocol, rows: Rows, judge: Judge | None) -> None:
         self.victim, self.protocol, self.rows = victim, protocol, rows
         self.judge = judge or (None if victim.precision == "fp32" else victim.logits)
+        # Another judge has other logits: there κ is what the attack keeps in hand for it.
+        self.judged_confidence = 0.0 if judge else protocol.confidence
 
     def run(self, images: list[int]) -> None:
         """Attack the images with these numbers."""
@@ -161,9 +167,12 @@ class _Search:
             rows.load(row, waiting.popleft(), first_constant)
         while bool(rows.occupied.any()):
             x, ended = self._iterate()
+            if not bool(ended.any()):
+                continue
+            found = self._keep_nearest(ended)
             for row in ended.nonzero()[:, 0].tolist():
                 rows.spent[rows.image[row]] += int(rows.iteration[row])
-                if self._next_constant(row):
+                if self._next_constant(row, bool(found[row])):
                     continue
                 rows.store(row, x[row])
                 if waiting:
@@ -176,41 +185,48 @@ class _Search:
             The images that were evaluated (rows, C, H, W), and which rows end a search step.
         """
         rows, protocol = self.rows, self.protocol
-        margin = Margin(rows.classes, rows.targeted, protocol.confidence, protocol.softmax)
+        slack = BFLOAT16_SLACK if self.victim.precision == "bf16" else 0.0
+        margin = Margin(rows.classes, rows.targeted, protocol.confidence, protocol.softmax, slack)
         x = from_tanh_space(rows.w)
         at_end = rows.iteration >= protocol.iterations
         unfinished = bool((rows.occupied & ~at_end).any())
         logits, gradient = self.victim.step(x, margin.loss if unfinished else None)
         fooled = margin.fooled(logits) & rows.occupied
-        self._keep_nearest(x, margin, fooled)
+        distance = (x - rows.original).square_().sum((1, 2, 3))
+        nearer = fooled & (distance < rows.distance_in_step)
+        if bool(nearer.any()):
+            rows.nearest_in_step = torch.where(_wide(nearer), x, rows.nearest_in_step)
+            rows.distance_in_step = torch.where(nearer, distance, rows.distance_in_step)
         ended = (at_end | self._stopped(x, margin, logits, fooled)) & rows.occupied
         if unfinished:
             self._adam(x, gradient)
             rows.iteration += ~ended
         return x, ended
 
-    def _keep_nearest(self, x: Tensor, margin: Margin, fooled: Tensor) -> None:
-        """Keep each row that fools at a smaller distance than it did before."""
-        rows = self.rows
-        distance = (x - rows.original).square_().sum((1, 2, 3))
-        nearer = distance < rows.nearest_distance
-        if self.judge:
-            fooled = self._judged(x, margin, fooled & (nearer | ~rows.found_in_step))
-        rows.found_in_step |= fooled
-        better = fooled & nearer
-        if bool(better.any()):
-            rows.nearest = torch.where(better[:, None, None, None], x, rows.nearest)
-            rows.nearest_distance = torch.where(better, distance, rows.nearest_distance)
-            rows.nearest_constant = torch.where(better, rows.constant, rows.nearest_constant)
+    def _keep_nearest(self, ended: Tensor) -> Tensor:
+        """Keep what the ended search steps found where it is nearer than what was known.
 
-    def _judged(self, x: Tensor, margin: Margin, candidates: Tensor) -> Tensor:
-        """Return which of the candidate rows the judge finds fooled."""
-        chosen = candidates.nonzero()[:, 0]
-        fooled = torch.zeros_like(candidates)
-        if self.judge and len(chosen):
-            logits = self.judge(x[chosen].cpu()).to(x.device)
-            fooled[chosen] = replace(margin, classes=margin.classes[chosen]).fooled(logits)
-        return fooled
+        Returns:
+            In which rows the ended step found an adversarial image, shape (rows,).
+        """
+        rows = self.rows
+        found = ended & torch.isfinite(rows.distance_in_step)
+        if self.judge:
+            chosen = found.nonzero()[:, 0]
+            margin = Margin(
+                rows.classes[chosen],
+                rows.targeted,
+                self.judged_confidence,
+                self.protocol.softmax,
+            )
+            if len(chosen):
+                logits = self.judge(rows.nearest_in_step[chosen].cpu()).to(found.device)
+                found[chosen] = margin.fooled(logits)
+        better = found & (rows.distance_in_step < rows.nearest_distance)
+        rows.nearest = torch.where(_wide(better), rows.nearest_in_step, rows.nearest)
+        rows.nearest_distance = torch.where(better, rows.distance_in_step, rows.nearest_distance)
+        rows.nearest_constant = torch.where(better, rows.constant, rows.nearest_constant)
+        return found
 
     def _stopped(self, x: Tensor, margin: Margin, logits: Tensor, fooled: Tensor) -> Tensor:
         """Return the rows that end their search step before the last iteration."""
@@ -232,30 +248,26 @@ class _Search:
     def _adam(self, x: Tensor, gradient: Tensor | None) -> None:
         """Take one step of Adam in every row (those that ended are filled anew)."""
         rows = self.rows
-
-        def broadcast(per_row: Tensor) -> Tensor:
-            return per_row[:, None, None, None]
-
         total = (x - rows.origin).mul_(2)
         if gradient is not None:
-            total.addcmul_(gradient, broadcast(rows.constant))
+            total.addcmul_(gradient, _wide(rows.constant))
         total.mul_(x).mul_(2 * (1 - x))  # dx'/dw = 2 x' (1 - x')
         rows.mean.lerp_(total, 1 - BETA1)
         rows.square.mul_(BETA2).addcmul_(total, total, value=1 - BETA2)
         steps = rows.iteration.double() + 1
         step_size = (self.protocol.learning_rate / (1 - BETA1**steps)).float()
         root = (1 - BETA2**steps).sqrt().float()
-        denominator = rows.square.sqrt().div_(broadcast(root)).add_(EPSILON)
-        rows.w.sub_(torch.div(rows.mean, denominator, out=denominator).mul_(broadcast(step_size)))
+        denominator = rows.square.sqrt().div_(_wide(root)).add_(EPSILON)
+        rows.w.sub_(torch.div(rows.mean, denominator, out=denominator).mul_(_wide(step_size)))
 
-    def _next_constant(self, row: int) -> bool:
+    def _next_constant(self, row: int, found: bool) -> bool:
         """Begin the next search step of a row's image; return False if there is none."""
         rows = self.rows
         rows.search_step[row] += 1
         if rows.search_step[row] >= self.protocol.search_steps:
             return False
         constant = rows.constant[row].clone()
-        if rows.found_in_step[row]:
+        if found:
             rows.upper[row] = torch.minimum(rows.upper[row], constant)
         else:
             rows.lower[row] = torch.maximum(rows.lower[row], constant)
@@ -263,3 +275,8 @@ class _Search:
         middle = (rows.lower[row] + rows.upper[row]) / 2
         rows.begin_step(row, middle if bounded else constant * 10)
         return True
+
+
+def _wide(per_row: Tensor) -> Tensor:
+    """Return a value for each row in a shape that goes with images."""
+    return per_row[:, None, None, None]

@@ -22,6 +22,8 @@ class Margin:
     """κ: by how much the wrong class must lead, in units of the outputs."""
     softmax: bool = False
     """Take the margin between probabilities, as the paper prints, instead of logits."""
+    slack: float = 0.0
+    """A further margin for outputs that are rounded, relative to the row's largest output."""
 
     def values(self, logits: Tensor) -> Tensor:
         """Return the margin of each row, shape (n,)."""
@@ -38,7 +40,7 @@ class Margin:
         """
         predicted = logits.argmax(dim=1)
         hit = predicted == self.classes if self.targeted else predicted != self.classes
-        return hit & (self.values(logits) <= -self.confidence)
+        return hit & (self.values(logits) <= -self._needed(logits))
 
     def loss(self, logits: Tensor) -> Tensor:
         """Return f = max(margin + κ, 0) of each row, shape (n,).
@@ -46,5 +48,12 @@ class Margin:
         Where the margin is zero by a tie and the row is not fooled the gradient does not vanish:
         clamping would leave an attack on 8-bit outputs standing on the boundary.
         """
-        margin = self.values(logits) + self.confidence
+        margin = self.values(logits) + self._needed(logits.detach())
         return torch.where(self.fooled(logits.detach()), torch.zeros_like(margin), margin)
+
+    def _needed(self, logits: Tensor) -> Tensor | float:
+        """Return the lead that the wrong class needs, for each row where it differs."""
+        if not self.slack:
+            return self.confidence
+        scale = 1.0 if self.softmax else logits.abs().amax(dim=1)
+        return self.confidence + self.slack * scale

@@ -44,13 +44,13 @@ class Rows:
         self.search_step = [0] * count
         self.original, self.start, self.origin = per_pixel(), per_pixel(), per_pixel()
         self.w, self.mean, self.square = per_pixel(), per_pixel(), per_pixel()
-        self.nearest = per_pixel()
+        self.nearest, self.nearest_in_step = per_pixel(), per_pixel()
         self.nearest_distance = per_row(torch.inf)
+        self.distance_in_step = per_row(torch.inf)
         self.nearest_constant = per_row(0)
         self.classes = per_row(0, torch.int64)
         self.iteration = per_row(0, torch.int64)
         self.constant, self.lower, self.upper = per_row(1), per_row(0), per_row(torch.inf)
-        self.found_in_step = per_row(False, torch.bool)
         self.previous_loss = per_row(torch.inf)
 
     def load(self, row: int, image: int, constant: float) -> None:
@@ -75,7 +75,7 @@ class Rows:
         self.square[row] = 0
         self.iteration[row] = 0
         self.constant[row] = constant
-        self.found_in_step[row] = False
+        self.distance_in_step[row] = torch.inf
         self.previous_loss[row] = torch.inf
 
     def store(self, row: int, last: Tensor) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from squeezed.compression.folding import fold_batch_norm
 from squeezed.errors import UserError
 from squeezed.models import Classifier
-from squeezed.models.quantized import DynamicQuantizedLinear, gradient_of_rounding
+from squeezed.models.quantized import DynamicQuantizedLinear, QuantizedLayer, gradient_of_rounding
 
 LARGE_IMAGE = 3 * 64 * 64
 
@@ -24,7 +24,7 @@ def rows_for(device: torch.device, image_elements: int) -> int:
     """
     if device.type == "cuda":
         return max(32, min(1024, 2**22 // image_elements))
-    return 32 if image_elements <= LARGE_IMAGE else 8
+    return 64 if image_elements <= LARGE_IMAGE else 8
 
 
 class Victim:
@@ -49,7 +49,7 @@ class Victim:
             model: maps images (n, C, H, W) in [0, 1] to logits (n, classes).
             device: where to compute.
             precision: of the network's arithmetic in `step`, `fp32` or `bf16`; `logits` is always
-                float32.
+                float32. 8-bit models compute in float32: bfloat16 would blur their steps.
             straight_through: take the gradient of rounding in 8-bit layers as 1, so that a
                 gradient reaches the image. False: its true value, 0, so that none does, as in
                 PyTorch's own dynamically quantized layers.
@@ -57,14 +57,17 @@ class Victim:
                 only between equal `rows`.
         """
         self.device = torch.device(device)
-        self.precision = precision
         self._rows = rows
         self.straight_through = straight_through
         self.model = _folded(model).eval().requires_grad_(False)
         for module in self.model.modules():
             if isinstance(module, DynamicQuantizedLinear):
                 module.range_of_each_image = True  # else an image's neighbours change its result
+        quantized = any(isinstance(module, QuantizedLayer) for module in self.model.modules())
+        self.precision = "fp32" if quantized else precision
         self.model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Weights are cast once: autocast would cast them at each step.
+        self._cast = copy.deepcopy(self.model).bfloat16() if self.precision == "bf16" else None
 
     def rows(self, image_shape: torch.Size) -> int:
         """Return the fixed batch size for images of shape (C, H, W)."""
@@ -119,10 +122,11 @@ class Victim:
         if not self.straight_through:
             with gradient_of_rounding(self.model):
                 return self.model(images)
-        if self.precision == "fp32":
+        if self._cast is None:
             return self.model(images)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            return self.model(images).float()
+        if isinstance(self.model, Classifier) and isinstance(self._cast, Classifier):
+            return self._cast.network(self.model.normalise(images).bfloat16()).float()
+        return self._cast(images.bfloat16()).float()
 
     @torch.no_grad()
     def _evaluate(self, images: Tensor, rows: int) -> Tensor:
