@@ -1,4 +1,9 @@
 # The report: everything that a run made, in one page.
+
+
+include: "report_common.smk"
+
+
 REPORT_TEMPLATES = sorted(
     path.relative_to(ROOT).as_posix() for path in (ROOT / "reports/templates").iterdir()
 )
