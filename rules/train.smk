@@ -1,3 +1,6 @@
+from squeezed.source_stamp import own_weights, source_stamp
+
+
 rule train_baseline:
     input:
         dataset=dataset_of,
@@ -18,6 +21,18 @@ rule train_baseline:
         gpu=training_gpus("training"),
     params:
         settings=settings("architecture", "training", "device", "threads"),
+        weights=lambda wildcards: source_stamp(
+            own_weights(experiment_of(wildcards)["architecture"]["weights"]),
+            Path(
+                RESULT.format(
+                    experiment=wildcards.experiment,
+                    seed=wildcards.seed,
+                    variant="baseline",
+                )
+            )
+            / "training.json",
+            "weights_stamp",
+        ),
         code=code("train_baseline"),
     message:
         "Train the baseline of {wildcards.experiment}, seed {wildcards.seed}"

@@ -8,9 +8,11 @@ from squeezed.checkpoint import ModelCard, save_model
 from squeezed.cli import script_main, settings_json
 from squeezed.data import open_dataset
 from squeezed.device import device_name, resolve_device
+from squeezed.files import sha256_of
 from squeezed.models import create_classifier
 from squeezed.provenance import Provenance
 from squeezed.results import write_result
+from squeezed.source_stamp import own_weights, source_stamp
 from squeezed.training import train
 
 
@@ -33,15 +35,22 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     settings = arguments.settings
+    architecture = settings["architecture"]
+    weights = own_weights(architecture["weights"])
+    inputs = {"dataset": arguments.dataset}
+    # What results and models show: the weights' name and SHA-256, not their place on this machine.
+    shown = settings
+    if weights is not None and Path(weights).is_file():
+        inputs["weights"] = Path(weights)
+        shown = {**settings, "architecture": {**architecture, "weights": Path(weights).name}}
     provenance = Provenance(
-        inputs={"dataset": arguments.dataset},
-        settings=settings,
+        inputs=inputs,
+        settings=shown,
         seed=arguments.seed,
         device=device_name(resolve_device(settings["device"])),
         threads=settings["threads"],
     )
     dataset = open_dataset(arguments.dataset)
-    architecture = settings["architecture"]
     model = create_classifier(architecture, dataset, seed=arguments.seed)
     result = train(
         model,
@@ -52,6 +61,9 @@ def main() -> None:
         threads=settings["threads"],
         resume_path=arguments.model.with_name(f".{arguments.model.stem}.resume.safetensors"),
     )
+    parents = {"dataset": dataset.digest}
+    if weights is not None:
+        parents["weights"] = sha256_of(weights)
     card = ModelCard(
         architecture=architecture["name"],
         arguments=architecture["arguments"],
@@ -61,12 +73,14 @@ def main() -> None:
         std=dataset.std,
         variant="baseline",
         seed=arguments.seed,
-        settings=settings,
-        parents={"dataset": dataset.digest},
+        settings=shown,
+        parents=parents,
     )
     save_model(arguments.model, model, card)
     result.write_history(arguments.history)
-    write_result(arguments.result, result.metrics(), provenance=provenance.finish())
+    stamp = source_stamp(weights, arguments.result)
+    metrics = {**result.metrics(), "weights_stamp": stamp}
+    write_result(arguments.result, metrics, provenance=provenance.finish())
 
 
 if __name__ == "__main__":

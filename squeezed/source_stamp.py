@@ -14,7 +14,7 @@ MEASURED_FILES = 100_000
 """How many files' sizes count: asking for a million takes minutes on a network drive."""
 
 
-def source_stamp(path: str | None, summary: Path) -> str | None:
+def source_stamp(path: str | None, summary: Path, key: str = "source_stamp") -> str | None:
     """Return a digest that changes when the source does.
 
     Of an archive, its size, beginning and end count (a zip's end lists all its files and their
@@ -22,10 +22,12 @@ def source_stamp(path: str | None, summary: Path) -> str | None:
     Times do not count: a copy is the same source.
 
     Args:
-        path: a source's `path`; None for downloads, which are checked by their MD5.
-        summary: `data/{dataset}.json` of the set as it was prepared. Where the source is not at
-            hand, as after `dvc pull` on another machine, the stamp in it stands: the prepared set
-            is still good.
+        path: a source's `path`, or that of pretrained weights; None for downloads, which are
+            checked by their own checksums.
+        summary: `data/{dataset}.json` of the set as it was prepared (`training.json` for weights).
+            Where the source is not at hand, as after `dvc pull` on another machine, the stamp in it
+            stands: what was made from the source is still good.
+        key: of the stamp in `summary`.
     """
     if path is None:
         return None
@@ -35,10 +37,15 @@ def source_stamp(path: str | None, summary: Path) -> str | None:
     if source.is_file():
         return _file_stamp(source)
     try:
-        recorded: str | None = json.loads(summary.read_text())["source_stamp"]
+        recorded: str | None = json.loads(summary.read_text())[key]
     except (OSError, ValueError, KeyError):
         return None
     return recorded
+
+
+def own_weights(weights: str | None) -> str | None:
+    """Return the path in an architecture's `weights`, None if they are no file of the user's."""
+    return None if weights == "imagenet" else weights
 
 
 def _file_stamp(path: Path) -> str:

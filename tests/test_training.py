@@ -1,6 +1,7 @@
 """Training: determinism, what is frozen or masked, the best epoch, and going on after a kill."""
 
 import csv
+import hashlib
 import itertools
 import json
 import os
@@ -400,9 +401,9 @@ def test_a_stale_state_is_never_used(dataset, tmp_path, stopping_after, monkeypa
     assert len(result.history) == options["epochs"]
 
 
-def start_script(dataset_path, folder, epochs, seed=0):
+def start_script(dataset_path, folder, epochs, seed=0, weights=None):
     settings = {
-        "architecture": ARCHITECTURE,
+        "architecture": {**ARCHITECTURE, "weights": weights},
         "training": {**SETTINGS, "epochs": epochs},
         "device": "cpu",
         "threads": 1,
@@ -459,3 +460,22 @@ def test_a_job_that_is_killed_resumes_and_ends_with_the_same_bytes(dataset_path,
     rows = list(csv.DictReader((killed / "training_history.csv").open()))
     assert [int(row["epoch"]) for row in rows] == list(range(1, epochs + 1))
     assert model(torch.zeros(1, 3, 8, 8)).shape == (1, 3)
+
+
+def test_results_name_pretrained_weights_without_their_place(dataset, dataset_path, tmp_path):
+    network = create_classifier(ARCHITECTURE, dataset, seed=7).network
+    weights = tmp_path / "secret-place" / "mine.pth"
+    weights.parent.mkdir()
+    torch.save(network.state_dict(), weights)
+    done = start_script(dataset_path, tmp_path, epochs=0, weights=str(weights))
+    assert done.communicate()[1] is not None
+    assert done.returncode == 0
+    model, card = load_model(tmp_path / "baseline.safetensors")
+    assert same(state_of(model), network.state_dict())
+    result = (tmp_path / "training.json").read_text()
+    for text in (result, str(card)):
+        assert "mine.pth" in text
+        assert "secret-place" not in text
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert card.parents["weights"] == digest
+    assert json.loads(result)["provenance"]["inputs_sha256"]["weights"] == digest
