@@ -131,20 +131,21 @@ def _robustness_sentence(experiment: Experiment) -> str:
         )
     least = min(success, key=lambda v: success[v].value)
     who = "every variant" if success[least].value >= 0.5 else variant_name(least)
-    share = percent(success[least].value)
+    some = success[least].value
+    share = "all" if some == 1 else f"at least {percent(some)}"
     ratios = _known({v: distance_ratio(experiment, v) for v in experiment.compressed})
     if not ratios:
-        return f"A strong attack fools {who} on {share} or more of the images it had right."
+        return f"A strong attack fools {who} on {share} of the images it had right."
     harder = [v for v, ratio in ratios.items() if exceeds(ratio, 1 + DISTANCE_MARGIN)]
     easier = [v for v, ratio in ratios.items() if stays_within(ratio, 1 - DISTANCE_MARGIN)]
     verdict = "; ".join(
-        f"{listed([f'{variant_name(v)} ({times(ratios[v].value)})' for v in some])} "
-        f"{'takes' if len(some) == 1 else 'take'} clearly {word} changes than the baseline"
-        for some, word in ((harder, "larger"), (easier, "smaller"))
-        if some
+        f"{listed([f'{variant_name(v)} ({times(ratios[v].value)})' for v in group])} "
+        f"{'takes' if len(group) == 1 else 'take'} clearly {word} changes than the baseline"
+        for group, word in ((harder, "larger"), (easier, "smaller"))
+        if group
     )
     return (
-        f"A strong attack fools {who} on at least {share} of the images it had right; "
+        f"A strong attack fools {who} on {share} of the images it had right; "
         f"{verdict or 'no variant takes clearly larger or smaller changes than the baseline'}."
     )
 

@@ -93,7 +93,7 @@ def interval(estimate: Estimate, form: Format) -> str:
     """Write a 95 % interval, [low, high], or nothing where there is none."""
     if estimate.low is None or estimate.high is None:
         return ""
-    return f"[{_bare(form(estimate.low))}, {_bare(form(estimate.high))}]"
+    return f"[{_bare(form(estimate.low))},\u00a0{_bare(form(estimate.high))}]"
 
 
 def with_interval(estimate: Estimate | None, form: Format) -> str:

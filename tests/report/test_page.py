@@ -116,7 +116,9 @@ def test_the_skip_link_is_the_first_stop_of_the_keyboard(page: Browser) -> None:
     assert page.evaluate("document.activeElement.getAttribute('href')") == "#answer"
 
 
-def test_everything_folded_is_printed(page: Browser) -> None:
+def test_everything_folded_is_printed_and_fits_the_paper(page: Browser) -> None:
+    page.resize(794, 1123, medium="print")  # A4 at 96 dots an inch
+    assert page.evaluate("document.documentElement.scrollWidth") <= 794
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert page.evaluate("[...document.querySelectorAll('details')].every(d => d.open)")
 

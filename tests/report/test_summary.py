@@ -197,7 +197,7 @@ def test_wording() -> None:
     assert with_interval(exact, percent) == percent(0.5)
     assert with_interval(None, percent) == with_spread(None, percent) == "–"
     several = Estimate(0.5, 0.4, 0.6, 0.05, "3 seeds", 3)
-    assert interval(several, percent) == "[40.0, 60.0]"
+    assert interval(several, percent) == "[40.0,\u00a060.0]"
     assert with_spread(several, percent).replace("\u202f", " ") == "50.0 ± 5.0 %"
 
 
