@@ -205,7 +205,8 @@ def _tables(experiment: Experiment) -> list[TableBlock]:
             "gate",
             "The gate: is it robust, or only hard to differentiate?",
             gate_table(experiment),
-            "Checks that every robustness figure has to pass before it is believed.",
+            "Checks that every robustness figure has to pass before it is believed; below each "
+            "figure, what it is held against.",
             None,
         ),
         (

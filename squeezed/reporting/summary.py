@@ -237,10 +237,13 @@ class Warning:
 def do_not_believe(experiment: Experiment, claims: Sequence[JudgedClaim]) -> list[Warning]:
     """Return what a reader should not take home, the weightiest first."""
     warnings = []
-    for verdict in (Verdict.NOT_SUPPORTED, Verdict.NOT_REPRODUCED):
+    # What is undecided, but doubtful whatever the figure will be, comes last of the claims.
+    for verdict in (Verdict.NOT_SUPPORTED, Verdict.NOT_REPRODUCED, Verdict.UNDECIDED):
         for judged in claims:
             judgement = judged.judgement
-            if judgement.verdict is verdict:
+            if judgement.verdict is verdict and (
+                judgement.doubts or verdict is not Verdict.UNDECIDED
+            ):
                 because = judgement.doubts or [finding.sentence for finding in judgement.findings]
                 warnings.append(Warning(judged.claim.sentence, because[0]))
     unreliable = [variant_name(v) for v in experiment.variants if unreliable_reason(experiment, v)]

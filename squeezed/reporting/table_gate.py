@@ -11,10 +11,11 @@ from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import metric
 from squeezed.reporting.measures import unreliable_reason
 from squeezed.reporting.tables import Cell, Column, Table
-from squeezed.reporting.vocabulary import variant_name
+from squeezed.reporting.vocabulary import listed, variant_name
 from squeezed.reporting.wording import NONE, percent
 
 ANALYSIS = "diagnostics"
+ARRANGEMENT = "with the gradient that PyTorch's 8-bit layers hand back"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def gate_table(experiment: Experiment) -> Table | None:
     """Return the diagnostics of every variant that has them, or None."""
     columns = [Column("verdict", "Verdict", "What the gate finds")]
     columns += [Column(check.key, check.label, check.title, percent) for check in CHECKS]
-    rows, flat, notes = [], [], []
+    rows, flat = [], []
+    reasons: dict[str, list[str]] = {}
     for variant in experiment.variants:
         records = [experiment.record(seed, variant, ANALYSIS) for seed in experiment.seeds]
         known = [record for record in records if record is not None]
@@ -93,18 +95,21 @@ def gate_table(experiment: Experiment) -> Table | None:
         reason = unreliable_reason(experiment, variant)
         verdict = Cell("reliable" if reason is None else "unreliable", float(reason is None))
         rows.append((variant, [verdict, *(_cell(experiment, variant, c) for c in CHECKS)]))
-        notes.append(f"{variant_name(variant)}: {reason or known[0].get('reason', '')}")
-        arrangement = known[0].get("paper_arrangement_reason")
-        if arrangement:
-            name = variant_name(variant)
-            notes.append(
-                f"{name}, with the gradient that PyTorch's 8-bit layers give: {arrangement}"
-            )
         flat += [{"experiment": experiment.name, "variant": variant, **one} for one in known]
+        if reason is not None:
+            reasons.setdefault(reason, []).append(variant_name(variant))
+        if known[0].get("paper_arrangement_reason"):
+            words = f"{ARRANGEMENT}: {known[0]['paper_arrangement_reason']}"
+            reasons.setdefault(words, []).append(variant_name(variant))
     if not rows:
         return None
     frame = pd.DataFrame(flat).drop(columns=["measured", "provenance"], errors="ignore")
+    notes = [f"{listed(names)}{_after(reason)}" for reason, names in reasons.items()]
     return Table("gate", columns, rows, frame, notes)
+
+
+def _after(reason: str) -> str:
+    return f", {reason}" if reason.startswith(ARRANGEMENT) else f": {reason}"
 
 
 def _cell(experiment: Experiment, variant: str, check: Check) -> Cell:

@@ -68,7 +68,7 @@ def millions(value: float) -> str:
 def grey_levels(value: float) -> str:
     """Write a change of a pixel in [0, 1] in grey levels, of which there are 255."""
     levels = 255 * value
-    return f"{levels:.2f}{_SPACE}/255" if levels < 10 else f"{levels:.0f}{_SPACE}/255"
+    return f"{levels:.2f}/255" if levels < 10 else f"{levels:.0f}/255"
 
 
 def plain(value: float) -> str:
@@ -86,7 +86,7 @@ def _three_digits(value: float) -> str:
 
 def _bare(text: str) -> str:
     """Return the number of a formatted figure, without its unit."""
-    return text.split(_SPACE)[0].rstrip("×")
+    return text.split(_SPACE)[0].split("/")[0].rstrip("×")
 
 
 def interval(estimate: Estimate, form: Format) -> str:

@@ -18,6 +18,7 @@ from squeezed.reporting.files import TABLES, write_report
 from squeezed.reporting.reasons import reasons_for
 from squeezed.reporting.render import in_short
 from squeezed.reporting.summary import answer, do_not_believe, recommend
+from squeezed.reporting.table_gate import gate_table
 from squeezed.reporting.wording import (
     interval,
     megabytes,
@@ -205,3 +206,21 @@ def test_titles_in_short() -> None:
     assert in_short("Table I: accuracy, size and time") == "Table I"
     assert in_short("Figure 5: where they look (Grad-CAM)") == "Figure 5 (Grad-CAM)"
     assert in_short("Scores of the maps (Grad-CAM)") == "Scores of the maps (Grad-CAM)"
+
+
+def test_the_gate_says_once_what_several_variants_share(tmp_path: Path) -> None:
+    made_up = paper_like()
+    made_up.reliable = {"quantized": False, "pruned_quantized": False}
+    table = gate_table(results(tmp_path, made_up))
+    assert table is not None
+    assert table.notes == ["Quantized and Pruned + quantized: no gradient reaches the image"]
+    verdicts = {variant: cells[0].text for variant, cells in table.rows}
+    assert verdicts["quantized"] == "unreliable"
+    assert verdicts["pruned"] == "reliable"
+
+
+def test_what_is_undecided_but_doubtful_is_warned_of(tmp_path: Path) -> None:
+    few = replace(paper_like(), n=60)
+    experiment = results(tmp_path, few)
+    warnings = [w.what for w in do_not_believe(experiment, judge_all(experiment))]
+    assert "Quantization stops the attack." in warnings

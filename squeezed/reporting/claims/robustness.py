@@ -86,7 +86,7 @@ def judge_not_worse(experiment: Experiment) -> Judgement:
 
 def judge_quantization_stops(experiment: Experiment) -> Judgement:
     """Judge: the attack takes nothing from the quantized variants, and not for a trivial reason."""
-    findings, ours, doubts = [], [], _harmless(experiment)
+    findings, ours, strong_doubts = [], [], []
     for variant in QUANTIZED:
         if variant not in experiment.variants:
             continue
@@ -107,11 +107,12 @@ def judge_quantization_stops(experiment: Experiment) -> Judgement:
         )
         strong = attack_drop(experiment, variant, STRONG_ATTACK)
         if strong is not None and exceeds(strong, SHARE_MARGIN):
-            doubts.append(
+            strong_doubts.append(
                 f"The strong attack takes {with_interval(strong, percent)} of all images from "
                 f"{name}."
             )
-    doubts += [*_never_moved(experiment), *_gate(experiment, list(QUANTIZED))]
+    doubts = [*_never_moved(experiment), *_harmless(experiment), *strong_doubts]
+    doubts += _gate(experiment, list(QUANTIZED))
     return judge(findings, ours, doubts)
 
 
