@@ -15,16 +15,18 @@ from squeezed.models.quantized import DynamicQuantizedLinear, QuantizedLayer, gr
 LARGE_IMAGE = 3 * 64 * 64
 
 
-def rows_for(device: torch.device, image_elements: int) -> int:
+def rows_for(device: torch.device, image_elements: int, precision: str = "fp32") -> int:
     """Return how many images are evaluated together.
 
-    It depends on the device and the size of an image alone. Kernels choose their order of
-    summation by the shape of a batch; with one shape for all batches an image's result is the
-    same bits whichever images are attacked beside it, and however many.
+    It depends on the device, the precision and the size of an image alone. Kernels choose their
+    order of summation by the shape of a batch; with one shape for all batches an image's result is
+    the same bits whichever images are attacked beside it, and however many.
     """
     if device.type == "cuda":
         return max(32, min(1024, 2**22 // image_elements))
-    return 64 if image_elements <= LARGE_IMAGE else 8
+    if image_elements > LARGE_IMAGE:
+        return 8
+    return 64 if precision == "bf16" else 32
 
 
 class Victim:
@@ -71,7 +73,7 @@ class Victim:
 
     def rows(self, image_shape: torch.Size) -> int:
         """Return the fixed batch size for images of shape (C, H, W)."""
-        return self._rows or rows_for(self.device, image_shape.numel())
+        return self._rows or rows_for(self.device, image_shape.numel(), self.precision)
 
     def logits(self, images: Tensor) -> Tensor:
         """Return the float32 logits of any number of images, on the CPU, shape (n, classes).
