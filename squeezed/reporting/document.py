@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,48 +12,18 @@ import yaml
 from squeezed.data import open_dataset
 from squeezed.data.dataset import Dataset
 from squeezed.errors import UserError
-from squeezed.reporting import paper, tables
+from squeezed.reporting import paper
 from squeezed.reporting.claims.catalogue import JudgedClaim, judge_all
 from squeezed.reporting.claims.verdict import Verdict
 from squeezed.reporting.collection import Experiment, missing_in_words
-from squeezed.reporting.figure_adversarial import draw_adversarial
-from squeezed.reporting.figure_cam import METHOD_NAMES, cam_block
+from squeezed.reporting.contents import TableBlock, figures_of, tables_of
 from squeezed.reporting.figure_overview import draw_overview
-from squeezed.reporting.figure_robustness import draw_robustness, robustness_curves
-from squeezed.reporting.figure_training import draw_training, training_curves
-from squeezed.reporting.figure_tsne import tsne_block
 from squeezed.reporting.figures import FigureBlock
 from squeezed.reporting.inconsistencies import Inconsistency, find_inconsistencies
-from squeezed.reporting.interactive_tsne import interactive_block
-from squeezed.reporting.measures import STRONG_ATTACK
+from squeezed.reporting.plain_words import plain_words
 from squeezed.reporting.provenance_tables import Origin, trace
-from squeezed.reporting.reasons import reasons_for
 from squeezed.reporting.summary import Recommendation, Warning, answer, do_not_believe, recommend
-from squeezed.reporting.table_attack import paper_attack_table, variations_table
-from squeezed.reporting.table_cam import cam_table
-from squeezed.reporting.table_gate import gate_table
 from squeezed.reporting.vocabulary import listed
-
-DRAWN = (
-    "robustness",
-    "adversarial",
-    "tsne",
-    "cam_guided_backprop",
-    "cam_grad_cam",
-    "training",
-)
-"""The figures that are line art or pictures: each also becomes an SVG file beside the report."""
-
-
-@dataclass(frozen=True)
-class TableBlock:
-    """A table with its caption, control and reasons."""
-
-    key: str
-    title: str
-    table: tables.Table
-    caption: str
-    notes: Sequence[str] = ()
 
 
 @dataclass
@@ -68,6 +38,8 @@ class Section:
     sentences: list[str]
     recommendation: Recommendation
     warnings: list[Warning]
+    plain_words: list[tuple[str, str]]
+    """Questions about robustness and explainability, with their answers."""
     overview: list[str]
     tables: list[TableBlock]
     figures: list[FigureBlock]
@@ -152,9 +124,10 @@ def _section(experiment: Experiment, data: Path) -> Section:
         sentences=answer(experiment),
         recommendation=recommend(experiment),
         warnings=do_not_believe(experiment, claims),
+        plain_words=plain_words(experiment),
         overview=draw_overview(experiment),
-        tables=_tables(experiment),
-        figures=_figures(experiment, _open(data / f"{experiment.dataset}.safetensors")),
+        tables=tables_of(experiment),
+        figures=figures_of(experiment, _open(data / f"{experiment.dataset}.safetensors")),
         claims=claims,
     )
 
@@ -181,139 +154,6 @@ def _data_line(experiment: Experiment, summary: Mapping[str, Any]) -> str:
         else f"one seed ({seeds[0]})",
     ]
     return "; ".join(filter(None, parts))
-
-
-def _tables(experiment: Experiment) -> list[TableBlock]:
-    made = [
-        (
-            "table_1",
-            "Table I: accuracy, size and time",
-            tables.make_table("table_1", experiment, tables.TABLE_ONE),
-            "Every variant exported to ONNX and run by ONNX Runtime with the same threads and "
-            "batch size. Small grey figures are the paper's.",
-            (),
-        ),
-        (
-            "table_1_more",
-            "Table I, continued: where compression shows, and where it does not",
-            tables.make_table("table_1_more", experiment, tables.TABLE_ONE_MORE),
-            "Sizes after gzip, what is left to store and to multiply, and memory. Below, each "
-            "figure of Table I that a variant does not improve, with the reason.",
-            reasons_for(experiment),
-        ),
-        (
-            "gate",
-            "The gate: is it robust, or only hard to differentiate?",
-            gate_table(experiment),
-            "Checks that every robustness figure has to pass before it is believed; below each "
-            "figure, what it is held against.",
-            None,
-        ),
-        (
-            "table_2_paper",
-            "Table II: the attack with the paper's settings",
-            paper_attack_table("table_2_paper", experiment),
-            "Carlini–Wagner L2, 40 steps of Adam at 0.5e-4, the same test images for all variants. "
-            "The last rows take the gradient as PyTorch's 8-bit layers hand it back, which is what "
-            "the paper's figures look like.",
-            (),
-        ),
-        (
-            "table_2_strong",
-            "Table II again: an attack that has converged",
-            tables.make_table("table_2_strong", experiment, tables.attack_columns(STRONG_ATTACK)),
-            "The same attack with a search over its constant and enough steps that success no "
-            "longer rises. Judge robustness by the length of the changes, not by the accuracy.",
-            (),
-        ),
-        (
-            "variations",
-            "How much single settings of the attack matter",
-            variations_table("variations", experiment),
-            "The paper leaves some settings open; here each is changed alone, for one variant.",
-            (),
-        ),
-        (
-            "embedding",
-            "Embeddings: scores of the features and their maps",
-            tables.make_table("embedding", experiment, tables.EMBEDDING),
-            "Output of the first fully connected layer, and its t-SNE map, for the same test "
-            "images in all variants.",
-            (),
-        ),
-        (
-            "cam",
-            "Scores of the maps (guided backpropagation)",
-            cam_table("cam", experiment, "guided_backprop"),
-            "The paper's method. A score means something only above the controls, which know no "
-            "network; intervals are over images.",
-            (),
-        ),
-        (
-            "cam_grad_cam",
-            "Scores of the maps (Grad-CAM)",
-            cam_table("cam_grad_cam", experiment, "grad_cam"),
-            "A second method, weighing the last convolution's channels.",
-            (),
-        ),
-        (
-            "training",
-            "Training and recovery",
-            tables.make_table("training", experiment, tables.TRAINING),
-            "What was trained, and the epoch that validation images chose.",
-            (),
-        ),
-    ]
-    return [
-        TableBlock(key, title, table, caption, table.notes if notes is None else notes)
-        for key, title, table, caption, notes in made
-        if table is not None
-    ]
-
-
-def _figures(experiment: Experiment, dataset: Dataset | None) -> list[FigureBlock]:
-    made = [
-        FigureBlock(
-            "robustness",
-            "Robust accuracy against the attacker's budget",
-            draw_robustness(experiment),
-            "How many images stay correctly classified when the attacker may change them by up to "
-            "this L2 length (strong attack). The curves say more than any single figure: lower is "
-            "easier to fool.",
-            robustness_curves(experiment),
-        )
-    ]
-    if dataset is not None:
-        made += [
-            FigureBlock(
-                "adversarial",
-                "What fools each variant",
-                draw_adversarial(experiment, dataset),
-                "Two test images, the nearest image that the strong attack found to fool each "
-                "variant, and the difference enlarged (grey: no change). Under each picture the "
-                "predicted class with its probability.",
-            ),
-            tsne_block(experiment, dataset.class_names),
-            interactive_block(experiment, dataset),
-            *(cam_block(experiment, dataset, method) for method in METHOD_NAMES),
-        ]
-    made.append(
-        FigureBlock(
-            "training",
-            "Validation accuracy while training",
-            draw_training(experiment),
-            "Of images held out of the training images; the best epoch is kept. Pruned and ablated "
-            "start from the baseline's weights.",
-            training_curves(experiment),
-        )
-    )
-    return [
-        replace(block, file=f"figures/{experiment.name}/{block.key}.svg")
-        if block.key in DRAWN
-        else block
-        for block in made
-        if block.html
-    ]
 
 
 def _open(path: Path) -> Dataset | None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from squeezed.reporting.document import DRAWN, Document
+from squeezed.reporting.contents import DRAWN
+from squeezed.reporting.document import Document
 from squeezed.reporting.exports import metrics_tree, plot_frames
 from squeezed.reporting.render import render, write_csv, write_json, write_text
 

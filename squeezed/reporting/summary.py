@@ -144,9 +144,13 @@ def _robustness_sentence(experiment: Experiment) -> str:
         for group, word in ((harder, "larger"), (easier, "smaller"))
         if group
     )
+    values = [ratio.value for ratio in ratios.values()]
+    nothing = (
+        "no variant takes clearly larger or smaller changes than the baseline "
+        f"({times(min(values))} to {times(max(values))} as long)"
+    )
     return (
-        f"A strong attack fools {who} on {share} of the images it had right; "
-        f"{verdict or 'no variant takes clearly larger or smaller changes than the baseline'}."
+        f"A strong attack fools {who} on {share} of the images it had right; {verdict or nothing}."
     )
 
 
@@ -237,8 +241,8 @@ class Warning:
 def do_not_believe(experiment: Experiment, claims: Sequence[JudgedClaim]) -> list[Warning]:
     """Return what a reader should not take home, the weightiest first."""
     warnings = []
-    # What is undecided, but doubtful whatever the figure will be, comes last of the claims.
-    for verdict in (Verdict.NOT_SUPPORTED, Verdict.NOT_REPRODUCED, Verdict.UNDECIDED):
+    # What is undecided counts where it is doubtful whatever the figure will be.
+    for verdict in (Verdict.NOT_SUPPORTED, Verdict.UNDECIDED, Verdict.NOT_REPRODUCED):
         for judged in claims:
             judgement = judged.judgement
             if judgement.verdict is verdict and (

@@ -186,7 +186,7 @@ class MadeUp:
         index = np.arange(self.n)
         right_before, right_after = index < round(before * self.n), index < round(after * self.n)
         success = right_before & ~right_after
-        lengths = l2 * np.random.default_rng(seed).gamma(4.0, 0.25, self.n)
+        lengths = l2 * np.random.default_rng([seed, *folder.name.encode()]).gamma(4.0, 0.25, self.n)
         pd.DataFrame(
             {
                 "index": index,

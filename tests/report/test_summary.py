@@ -12,7 +12,8 @@ import pytest
 from squeezed.errors import UserError
 from squeezed.reporting.claims.catalogue import judge_all
 from squeezed.reporting.collection import Experiment, collect, missing_in_words, parse_expectations
-from squeezed.reporting.document import DRAWN, Document, compose
+from squeezed.reporting.contents import DRAWN
+from squeezed.reporting.document import Document, compose
 from squeezed.reporting.estimates import Estimate
 from squeezed.reporting.files import TABLES, write_report
 from squeezed.reporting.reasons import reasons_for

@@ -141,7 +141,7 @@ def _preserved(variant: str, known: list[tuple[Score, Estimate]]) -> Finding:
         (what_it_takes(gain, -score.margin, "") for score, gain in known if states[score] is None),
         "",
     )
-    return Finding(variant, holds, f"{name} against the baseline: {words}.", needs)
+    return Finding(variant, holds, f"{name}, better than the baseline by: {words}.", needs)
 
 
 def _enhanced(known: list[tuple[Score, Estimate]]) -> Finding:

@@ -1,0 +1,96 @@
+"""What the attacks and the explanations come to, in plain words: questions with their answers."""
+
+from squeezed.reporting.claims.claim import DISTANCE_MARGIN, SHARE_MARGIN
+from squeezed.reporting.claims.explainability import (
+    judge_localisation,
+    judge_none_worse,
+    judge_quantized_best,
+)
+from squeezed.reporting.claims.verdict import Judgement, Verdict, exceeds, stays_within
+from squeezed.reporting.collection import Experiment
+from squeezed.reporting.estimates import metric
+from squeezed.reporting.measures import (
+    PAPER_ATTACK,
+    STRONG_ATTACK,
+    attack_drop,
+    distance_ratio,
+    negated,
+    unreliable_reason,
+)
+from squeezed.reporting.vocabulary import listed, variant_name
+from squeezed.reporting.wording import grey_levels, percent, points, times, with_interval
+
+
+def plain_words(experiment: Experiment) -> list[tuple[str, str]]:
+    """Return (question, answer) pairs; a question without data is left out."""
+    pairs = [
+        ("Does quantization protect?", _protects(experiment, "quantized")),
+        ("Does pruning protect?", _protects(experiment, "pruned")),
+        ("Do the paper's settings give its figures?", _stated_settings(experiment)),
+        ("Do compressed models cluster as well?", _verdict(judge_none_worse(experiment))),
+        (
+            "Are the quantized model's clusters the most distinct?",
+            _verdict(judge_quantized_best(experiment)),
+        ),
+        (
+            "Is localisation preserved, and even enhanced?",
+            _verdict(judge_localisation(experiment)),
+        ),
+    ]
+    return [(question, answer) for question, answer in pairs if answer]
+
+
+def _protects(experiment: Experiment, variant: str) -> str:
+    success = metric(experiment, variant, STRONG_ATTACK, "success_rate")
+    ratio = distance_ratio(experiment, variant)
+    if success is None or ratio is None:
+        return ""
+    if unreliable_reason(experiment, variant):
+        return f"It cannot be told: {unreliable_reason(experiment, variant)}"
+    fooled = f"the strong attack fools {percent(success.value)} of the images that it had right"
+    length = f"with changes {with_interval(ratio, times)} as long as for the baseline"
+    if exceeds(ratio, 1 + DISTANCE_MARGIN):
+        return f"A little: {fooled}, but {length}."
+    if stays_within(ratio, 1 + DISTANCE_MARGIN):
+        return f"No: {fooled}, {length}."
+    return f"It cannot be told from so few images: {fooled}, {length}."
+
+
+def _stated_settings(experiment: Experiment) -> str:
+    drop = attack_drop(experiment, "baseline")
+    moved = metric(experiment, "baseline", PAPER_ATTACK, "max_abs_change")
+    if drop is None or moved is None:
+        return ""
+    levels = grey_levels(moved.value).removesuffix("/255")
+    begins = "No" if stays_within(drop, 0.1) else "Partly"
+    harmless = " That is nothing." if stays_within(drop, SHARE_MARGIN) else ""
+    return (
+        f"{begins}: the baseline's accuracy changes by {with_interval(negated(drop), points)} "
+        f"(paper: −33.8 points).{harmless} No pixel moves by more than {levels} of 255 grey "
+        "levels, and rounding to whole levels erases what is below half a level."
+    )
+
+
+def _verdict(judgement: Judgement) -> str:
+    """Return a verdict as an answer, with the variants that fail."""
+    if not judgement.ours:
+        return ""
+    failing = [f.subject for f in judgement.findings if f.holds is False]
+    open_ones = [f.subject for f in judgement.findings if f.holds is None]
+    doubt = f" But: {judgement.doubts[0]}" if judgement.doubts else ""
+    match judgement.verdict:
+        case Verdict.REPRODUCED:
+            return "Yes, in every comparison."
+        case Verdict.NOT_SUPPORTED:
+            return f"The figures say so, but it does not mean what it seems to. {doubt[6:]}"
+        case Verdict.NOT_REPRODUCED:
+            return f"No. {judgement.findings[0].sentence}{doubt}"
+        case Verdict.PARTLY:
+            return f"Not altogether: it fails for {_named(failing)}.{doubt}"
+        case _:
+            return f"It cannot be told yet for {_named(open_ones)}.{doubt}"
+
+
+def _named(subjects: list[str]) -> str:
+    names = {"enhanced": "“enhanced”"}
+    return listed([names.get(s, variant_name(s)) for s in dict.fromkeys(subjects)])

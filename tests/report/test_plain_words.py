@@ -1,0 +1,58 @@
+"""Questions and answers follow the same figures and margins as the verdicts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from squeezed.reporting.collection import collect
+from squeezed.reporting.plain_words import plain_words
+from tests.report.made_up import MadeUp, paper_like
+
+
+def answers(folder: Path, made_up: MadeUp) -> dict[str, str]:
+    """Write made-up results and return the answers."""
+    (experiment,) = collect(made_up.write(folder))
+    return dict(plain_words(experiment))
+
+
+@pytest.mark.parametrize(
+    ("length", "begins"), [(0.72, "No:"), (0.6, "No:"), (1.2, "A little:"), (0.84, "It cannot")]
+)
+def test_protection_is_judged_by_the_length_of_changes(
+    tmp_path: Path, length: float, begins: str
+) -> None:
+    # The baseline's is 0.8; 0.84 lies on the margin of 5 %.
+    made_up = replace(paper_like(), strong_l2={"quantized": length})
+    assert answers(tmp_path, made_up)["Does quantization protect?"].startswith(begins)
+
+
+def test_an_unreliable_figure_answers_nothing(tmp_path: Path) -> None:
+    made_up = replace(paper_like(), reliable={"quantized": False})
+    answer = answers(tmp_path, made_up)["Does quantization protect?"]
+    assert answer == "It cannot be told: no gradient reaches the image"
+
+
+def test_the_stated_settings(tmp_path: Path) -> None:
+    question = "Do the paper's settings give its figures?"
+    unhurt = answers(tmp_path / "unhurt", paper_like())[question]
+    assert unhurt.startswith("No:")
+    assert "0.31 of 255 grey levels" in unhurt
+    hurt = answers(tmp_path / "hurt", MadeUp(paper_after={"baseline": 0.5}))[question]
+    assert hurt.startswith("Partly:")
+
+
+def test_explanations(tmp_path: Path) -> None:
+    found = answers(tmp_path / "a", MadeUp(on_object={"quantized": (0.6, 0.005)}))
+    assert found["Do compressed models cluster as well?"] == "Yes, in every comparison."
+    assert found["Are the quantized model's clusters the most distinct?"].startswith("No.")
+    assert found["Is localisation preserved, and even enhanced?"].startswith("Yes")
+    worse = answers(tmp_path / "b", MadeUp(map_knn={"ablated": (0.8, 0.004)}))
+    assert "fails for Ablated" in worse["Do compressed models cluster as well?"]
+    edge = answers(tmp_path / "c", MadeUp(edge_on_object=0.9))
+    assert "an edge detector" in edge["Is localisation preserved, and even enhanced?"]
+
+
+def test_questions_without_data_are_left_out(tmp_path: Path) -> None:
+    (experiment,) = collect(paper_like().write(tmp_path, parts=("evaluation",)))
+    assert plain_words(experiment) == []
