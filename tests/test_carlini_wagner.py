@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from squeezed.attacks.carlini_wagner import BETA1, BETA2, EPSILON, Protocol, carlini_wagner
+from squeezed.attacks.objective import Margin
 from squeezed.attacks.rows import from_tanh_space, to_tanh_space
 from squeezed.attacks.victim import Victim
 from squeezed.errors import UserError
-from squeezed.models import Classifier
+from squeezed.models import VGG6, Classifier
 
 STRONG = Protocol(iterations=300, learning_rate=0.05, search_steps=6, abort_early=True)
 QUICK = Protocol(iterations=80, learning_rate=0.05, search_steps=4, abort_early=True)
@@ -304,6 +305,27 @@ def test_judge_decides_what_fools() -> None:
     assert result.success.any()
     fooled = result.best[result.success]
     assert (judge(fooled).argmax(dim=1) != labels[result.success]).all()
+
+
+def test_victim_computes_what_its_model_computes() -> None:
+    torch.manual_seed(0)
+    model = Classifier(VGG6(5), [0.4, 0.5, 0.6], [0.2, 0.3, 0.25])
+    with torch.no_grad():
+        for _ in range(3):
+            model(torch.rand(16, 3, 32, 32))  # gives the batch norms statistics
+    model.eval()
+    images = torch.rand(32, 3, 32, 32)
+    victim = Victim(model)
+    margin = Margin(torch.arange(32) % 5)
+    logits, gradient = victim.step(images, margin.values)
+    plain = images.clone().requires_grad_(True)
+    expected = model(plain)
+    margin.values(expected).sum().backward()
+    assert gradient is not None and plain.grad is not None
+    assert torch.allclose(logits, expected, atol=1e-4, rtol=1e-3)
+    scale = plain.grad.abs().mean()
+    assert ((gradient - plain.grad).abs() < 0.02 * scale).float().mean() > 0.999
+    assert torch.equal(victim.logits(images), victim.logits(images))
 
 
 # --- what could not be fooled, and what never moved ---
