@@ -117,7 +117,7 @@ class Victim:
         if not logits.requires_grad:
             return logits, None
         (gradient,) = torch.autograd.grad(objective(logits).sum(), images, allow_unused=True)
-        if gradient is not None and not torch.isfinite(gradient).all():
+        if gradient is not None and not torch.isfinite(gradient.sum()):  # the sum keeps NaN
             raise UserError("the model's gradient is NaN or infinite, so it cannot be attacked")
         return logits.detach(), gradient
 
