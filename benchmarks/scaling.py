@@ -28,6 +28,15 @@ SMALL = ROOT / "tests" / "slurm" / "small" / "Snakefile"
 AT_A_TIME = 4
 """What the test Slurm's node claims to have, one for each job."""
 
+LEGEND = """\
+# What Slurm costs
+
+Written by `benchmarks/scaling.py`, which says what the columns mean. Machine: {machine}; {jobs} jobs at
+a time. A load above the number of cores means that other work shared the machine: wall times and
+overheads are then upper bounds, while CPU seconds hold. Where there are fewer cores than jobs at a
+time, computing jobs wait for each other, also without Slurm.
+"""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -73,7 +82,7 @@ def main() -> None:
             table.append(row.line())
             print(table[-1], file=sys.stderr)
     machine = f"{os.cpu_count()} cores, {platform.system()}, load {os.getloadavg()[2]:.1f}"
-    text = "\n".join([f"Machine: {machine}; {AT_A_TIME} jobs at a time.", "", *table, ""])
+    text = "\n".join([LEGEND.format(machine=machine, jobs=AT_A_TIME), *table, ""])
     if arguments.output:
         arguments.output.write_text(text)
     print(text)
@@ -87,7 +96,8 @@ def measure(work: str, how: str, jobs: int, seconds: float, limit: float) -> Row
     else:
         command += ["--profile", "profile", "--default-resources", "slurm_account=test"]
         command += ["slurm_partition=test", "mem_mb=500", "runtime=5"]
-        command += ["--slurm-init-seconds-before-status-checks", "5"]
+        # --cores bounds how many jobs of a group run side by side: two groups, two each.
+        command += ["--slurm-init-seconds-before-status-checks", "5", "--cores", "2"]
     if "group" in how and how != "ungrouped":
         size = how.split()[0]
         command += ["--groups", f"{work}=short", "--group-components", f"short={size}"]
