@@ -31,10 +31,10 @@ AT_A_TIME = 4
 LEGEND = """\
 # What Slurm costs
 
-Written by `benchmarks/scaling.py`, which says what the columns mean. Machine: {machine}; {jobs} jobs at
-a time. A load above the number of cores means that other work shared the machine: wall times and
-overheads are then upper bounds, while CPU seconds hold. Where there are fewer cores than jobs at a
-time, computing jobs wait for each other, also without Slurm.
+Written by `benchmarks/scaling.py`, which says what the columns mean. Machine: {machine}; {jobs}
+jobs at a time. A load above the number of cores means that other work shared the machine: wall
+times and overheads are then upper bounds, while CPU seconds hold. Where there are fewer cores than
+jobs at a time, computing jobs wait for each other, also without Slurm.
 """
 
 
