@@ -21,6 +21,9 @@ include: "rules/report.smk"
 rule all:
     default_target: True
     input:
+        # For a report that is there, Snakemake would not make a deleted result or model again.
+        all_models,
+        all_results,
         report=REPORT,
         # The rule's other outputs, too: another experiment adds some, and Snakemake takes an old
         # report as good where one output of its rule has no record yet.

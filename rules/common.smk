@@ -115,6 +115,14 @@ def runs():
                 yield name, seed, variant
 
 
+def all_models(wildcards):
+    """The model file of each run."""
+    return [
+        MODEL.format(experiment=name, seed=seed, variant=variant)
+        for name, seed, variant in runs()
+    ]
+
+
 def all_results(wildcards=None):
     """The result files of every analysis of each run."""
     return [
