@@ -21,13 +21,8 @@ include: "rules/report.smk"
 rule all:
     default_target: True
     input:
-        # For a report that is there, Snakemake would not make a deleted result or model again.
-        all_models,
-        all_results,
+        everything,
         report=REPORT,
-        # The rule's other outputs, too: another experiment adds some, and Snakemake takes an old
-        # report as good where one output of its rule has no record yet.
-        beside=rules.compile_report.output,
     localrule: True
     message:
         "Everything is made; the report is {input.report}."

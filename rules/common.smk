@@ -115,7 +115,7 @@ def runs():
                 yield name, seed, variant
 
 
-def all_models(wildcards):
+def all_models():
     """The model file of each run."""
     return [
         MODEL.format(experiment=name, seed=seed, variant=variant)
@@ -131,6 +131,28 @@ def all_results(wildcards=None):
         for files in ANALYSES.values()
         for file in files(config["experiments"][name], variant)
     ]
+
+
+def with_siblings(files):
+    """These files, and the other outputs of the jobs that make them.
+
+    Snakemake compares parameters only where all outputs of a job have records. Where a newer
+    version of the project adds an output, old results would count as good if it was not asked for.
+    """
+    found = dict.fromkeys(files)
+    for file in files:
+        for maker in workflow.rules:
+            if maker.is_producer(file):
+                wildcards = maker.get_wildcards(file)
+                found.update(
+                    dict.fromkeys(o.apply_wildcards(wildcards) for o in rule.output)
+                )
+    return list(found)
+
+
+def everything(wildcards):
+    """What a run makes: not the report alone, else deleted results would not be made again."""
+    return with_siblings([*all_models(), *all_results(), REPORT])
 
 
 def settings(*sections):

@@ -113,6 +113,13 @@ def test_templates_and_schema_rerun_the_report(workspace, name, addition, tool):
     workspace.assert_up_to_date()
 
 
+def test_a_further_output_makes_old_results_again(workspace):
+    """As after an update of the project: the old results have no such file, and no record of it."""
+    curve = 'curve=result("attack_{attack}_curve.csv"),'
+    workspace.edit("rules/attack.smk", curve, f'{curve} more=result("attack_{{attack}}_more.csv"),')
+    assert workspace.planned() == {"attack", "compile_report", "all"}
+
+
 # 4. Clone, `dvc pull`: nothing to do. Change a parameter in the clone: exactly its dependents.
 
 
