@@ -145,7 +145,7 @@ def with_siblings(files):
             if maker.is_producer(file):
                 wildcards = maker.get_wildcards(file)
                 found.update(
-                    dict.fromkeys(o.apply_wildcards(wildcards) for o in rule.output)
+                    dict.fromkeys(o.apply_wildcards(wildcards) for o in maker.output)
                 )
     return list(found)
 
