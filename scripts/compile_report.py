@@ -37,7 +37,12 @@ def parse_arguments() -> argparse.Namespace:
         default=Path("data"),
         help="folder of the prepared data sets, for the pictures (default: data)",
     )
-    parser.add_argument("--templates", type=Path, default=HERE / "reports" / "templates")
+    parser.add_argument(
+        "--templates",
+        type=Path,
+        default=HERE / "reports" / "templates",
+        help="folder of the page's templates",
+    )
     parser.add_argument(
         "--output", type=Path, required=True, help="folder for report.html and all beside it"
     )

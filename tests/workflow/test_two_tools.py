@@ -298,9 +298,12 @@ def test_looking_is_quick(tmp_path):
     workspace.configure("run", ["digits", "svhn", "cifar10", "imagenet"])
     assert set(shipped["experiments"]) >= {"digits", "svhn", "cifar10", "imagenet"}
     for command in (("dvc", "status"), ("snakemake", "--dry-run", "--quiet")):
-        times = []
+        seconds = []
         for _ in range(3):
-            start = time.monotonic()
+            before = os.times()
             workspace.run(*command)
-            times.append(time.monotonic() - start)
-        assert min(times) < 5, f"{' '.join(command)} takes {min(times):.1f} s"
+            after = os.times()
+            # The processor's time: a neighbour on the machine does not count.
+            user = after.children_user - before.children_user
+            seconds.append(user + after.children_system - before.children_system)
+        assert min(seconds) < 5, f"{' '.join(command)} takes {min(seconds):.1f} s"
