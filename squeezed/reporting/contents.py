@@ -17,6 +17,7 @@ from squeezed.reporting.measures import STRONG_ATTACK
 from squeezed.reporting.reasons import reasons_for
 from squeezed.reporting.table_attack import paper_attack_table, variations_table
 from squeezed.reporting.table_cam import cam_table
+from squeezed.reporting.table_embedding import embedding_table
 from squeezed.reporting.table_gate import gate_table
 
 DRAWN = (
@@ -95,9 +96,10 @@ def tables_of(experiment: Experiment) -> list[TableBlock]:
         (
             "embedding",
             "Embeddings: scores of the features and their maps",
-            tables.make_table("embedding", experiment, tables.EMBEDDING),
+            embedding_table("embedding", experiment),
             "Output of the first fully connected layer, and its t-SNE map, for the same test "
-            "images in all variants.",
+            "images in all variants. A score means something only above the controls, which need "
+            "no network.",
             (),
         ),
         (

@@ -29,7 +29,7 @@ CLASS_COLOURS = (
     "#94a4a2",
 )
 # A second cue: every class also has its own shape within ten classes of one colour cycle.
-CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "*", "<", ">", "p")
+CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "h", "<", ">", "p")
 PANEL = 3.05
 COLUMNS = 3
 RASTER_DPI = 220
@@ -126,7 +126,7 @@ def _marker_of(position: int) -> str:
 
 
 def _draw_panel(axes: Axes, frame: pd.DataFrame, present: Sequence[int]) -> None:
-    size = float(np.clip(6000 / len(frame), 3, 16))
+    size = float(np.clip(6000 / len(frame), 6, 16))
     right = frame["prediction"] == frame["label"]
     for position, label in enumerate(present):
         chosen = frame[(frame["label"] == label) & right]
@@ -144,10 +144,10 @@ def _draw_panel(axes: Axes, frame: pd.DataFrame, present: Sequence[int]) -> None
         axes.scatter(
             chosen["x"],
             chosen["y"],
-            s=size * 2,
+            s=size * 1.3,
             color=colour_of(position),
             marker="x",
-            linewidths=1.1,
+            linewidths=0.9,
             rasterized=True,
             zorder=3,
         )

@@ -1,13 +1,11 @@
 """The scores of activation maps, a table for each method; the controls are rows of their own."""
 
-from collections.abc import Sequence
-
-import pandas as pd
+from functools import partial
 
 from squeezed.reporting.collection import Experiment
-from squeezed.reporting.estimates import metric
-from squeezed.reporting.tables import Cell, Column, Table, make_table
-from squeezed.reporting.wording import Format, interval, percent, plain, with_spread
+from squeezed.reporting.control_rows import add_control_rows
+from squeezed.reporting.tables import Column, Table, make_table
+from squeezed.reporting.wording import Format, percent, plain
 
 METHOD_NAMES = {"guided_backprop": "guided backpropagation", "grad_cam": "Grad-CAM"}
 CONTROL_NAMES = {
@@ -45,38 +43,21 @@ def cam_table(key: str, experiment: Experiment, method: str) -> Table | None:
     table = make_table(key, experiment, columns)
     if table is None:
         return None
-    controls = {
-        words: _control_cells(experiment, table.columns, method, control)
-        for control, words in CONTROL_NAMES.items()
-    }
-    known = {words: cells for words, cells in controls.items() if any(cell.sort for cell in cells)}
-    extra: list[dict[str, object]] = [
-        {"experiment": experiment.name, "variant": words}
-        | {column.key: cell.sort for column, cell in zip(table.columns, cells, strict=True)}
-        for words, cells in known.items()
-    ]
-    return Table(
-        key,
-        table.columns,
-        [*table.rows, *known.items()],
-        pd.concat([table.frame, pd.DataFrame(extra)], ignore_index=True) if extra else table.frame,
+    return add_control_rows(
+        table,
+        experiment,
+        {
+            words: partial(_name_of_control, method, control)
+            for control, words in CONTROL_NAMES.items()
+        },
     )
+
+
+def _name_of_control(method: str, control: str, column: Column) -> str:
+    if column.key == f"{method}_rank_correlation":
+        return f"{column.key}_{control}"
+    return column.key.replace(method, control, 1)
 
 
 def _form(score: str) -> Format:
     return percent if score == "share_on_object" else plain
-
-
-def _control_cells(
-    experiment: Experiment, columns: Sequence[Column], method: str, control: str
-) -> list[Cell]:
-    cells = []
-    for column in columns:
-        name = column.key.replace(method, control, 1)
-        estimate = metric(experiment, "baseline", "cam", name)
-        if estimate is None:
-            cells.append(Cell(""))
-        else:
-            text = with_spread(estimate, column.form)
-            cells.append(Cell(text, estimate.value, interval(estimate, column.form)))
-    return cells

@@ -74,7 +74,22 @@ def judge_none_worse(experiment: Experiment) -> Judgement:
             )
             if gain is not None and score is CLUSTER_SCORES[0]:
                 ours.append(f"{name} {with_interval(gain, score.form)}")
-    return judge(findings, ["neighbours in the map:", *ours] if ours else [])
+    words = ["neighbours in the map:", *ours] if ours else []
+    return judge(findings, words, _cluster_doubts(experiment))
+
+
+def _cluster_doubts(experiment: Experiment) -> list[str]:
+    """Doubt scores that the pixels reach without any network."""
+    doubts = []
+    for score in CLUSTER_SCORES:
+        ours = metric(experiment, "baseline", score.analysis, score.metric)
+        pixels = metric(experiment, "baseline", score.analysis, f"pixels_{score.metric}")
+        if ours is not None and pixels is not None and pixels.value >= ours.value:
+            doubts.append(
+                f"By {score.name}, the pixels alone cluster as well as the baseline's features "
+                f"({plain(pixels.value)} against {plain(ours.value)})."
+            )
+    return doubts
 
 
 def judge_quantized_best(experiment: Experiment) -> Judgement:

@@ -1,0 +1,24 @@
+"""The scores of features and their maps; controls are rows of their own."""
+
+from squeezed.reporting.collection import Experiment
+from squeezed.reporting.control_rows import add_control_rows
+from squeezed.reporting.tables import EMBEDDING, Column, Table, make_table
+
+
+def embedding_table(key: str, experiment: Experiment) -> Table | None:
+    """Return the scores of each variant's features and map, and what needs no network for them."""
+    table = make_table(key, experiment, EMBEDDING)
+    if table is None:
+        return None
+    return add_control_rows(
+        table,
+        experiment,
+        {
+            "Control: the pixels themselves": lambda column: f"pixels_{column.key}",
+            "Control: of other images": _shuffled,
+        },
+    )
+
+
+def _shuffled(column: Column) -> str:
+    return f"{column.key}_shuffled"
