@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from openTSNE import TSNE
+from openTSNE.affinity import PerplexityBasedNN
+from openTSNE.initialization import random
 from sklearn.manifold import trustworthiness
 
 from squeezed.errors import UserError
@@ -35,6 +38,18 @@ def test_separated_blobs_stay_apart_in_every_map_and_the_map_reproduces(generato
     np.testing.assert_array_equal(maps.drawn, again.drawn)
     np.testing.assert_array_equal(maps.random_runs[1], again.random_runs[1])
     assert not np.array_equal(maps.random_runs[0], maps.random_runs[1])
+
+
+def test_a_run_does_not_depend_on_those_before_it(generator):
+    features, _ = blobs(generator, distance=3)
+    options = {"perplexity": 10, "random_runs": 2, "threads": 1}
+    both = tsne_maps(features, **options, seed=0).random_runs
+    alone = tsne_maps(features, **{**options, "random_runs": 1}, seed=0).random_runs
+    np.testing.assert_array_equal(both[0], alone[0])
+    affinities = PerplexityBasedNN(features, perplexity=10, n_jobs=1, random_state=0)
+    start = random(len(features), random_state=1)
+    fresh = TSNE(n_jobs=1, random_state=0).fit(affinities=affinities, initialization=start)
+    np.testing.assert_array_equal(both[1], np.asarray(fresh))
 
 
 def test_one_blob_split_at_random_stays_mixed_in_the_map(generator):

@@ -1,5 +1,7 @@
 """t-SNE maps with openTSNE's defaults, and laying one map over another."""
 
+import copy
+import functools
 import logging
 from dataclasses import dataclass
 
@@ -8,6 +10,7 @@ from numpy.typing import NDArray
 from openTSNE import TSNE
 from openTSNE.affinity import PerplexityBasedNN
 from openTSNE.initialization import pca, random
+from threadpoolctl import threadpool_limits
 
 from squeezed.errors import UserError
 from squeezed.explain.neighbours import Floats
@@ -53,27 +56,28 @@ def tsne_maps(
         perplexity: how many neighbours an image has, softly.
         random_runs: how many runs from random positions, with seeds `seed`, `seed` + 1, …
         seed: of the approximate neighbours and of the first random run.
-        threads: at 10,000 images and more, another number of them gives another map.
+        threads: of each run; another number of them may give another map.
 
     Raises:
         UserError: if there are too few images for the perplexity.
     """
     check_perplexity(len(features), perplexity)
-    affinities = PerplexityBasedNN(
-        features, perplexity=perplexity, n_jobs=threads, random_state=seed
-    )
-    starts = [pca(features, random_state=seed)]
-    starts += [random(len(features), random_state=seed + run) for run in range(random_runs)]
-    maps = [
-        np.asarray(
-            TSNE(n_jobs=threads, random_state=seed).fit(
-                affinities=affinities, initialization=start
-            ),
-            dtype=np.float64,
+    with threadpool_limits(threads):
+        affinities = PerplexityBasedNN(
+            features, perplexity=perplexity, n_jobs=threads, random_state=seed
         )
-        for start in track(starts, "t-SNE runs")
-    ]
+        starts = [pca(features, random_state=seed)]
+    starts += [random(len(features), random_state=seed + run) for run in range(random_runs)]
+    run = functools.partial(_map_from, affinities=affinities, seed=seed, threads=threads)
+    maps = [run(start) for start in track(starts, "t-SNE runs")]
     return TsneMaps(maps[0], maps[1:])
+
+
+def _map_from(start: Map, *, affinities: PerplexityBasedNN, seed: int, threads: int) -> Map:
+    own = copy.deepcopy(affinities)  # exaggeration multiplies them in place, and rounds
+    with threadpool_limits(threads):
+        tsne = TSNE(n_jobs=threads, random_state=seed)
+        return np.asarray(tsne.fit(affinities=own, initialization=start), dtype=np.float64)
 
 
 def align(points: Map, target: Map) -> tuple[Map, float]:
