@@ -67,13 +67,13 @@ $(VENV)/bin/python:
 # uv, not pip: pip may take torch and torchvision from different places, which then do not fit.
 $(VENV)/.ready: $(VENV)/bin/python requirements.txt pyproject.toml
 	@echo "Installing the pinned requirements into $(VENV) (once; several GB)"
-	@$(UV) pip install --quiet --requirement requirements.txt
+	@$(UV) pip install --quiet --compile-bytecode --requirement requirements.txt
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@python -c 'from squeezed.environment import check_torchvision; check_torchvision()'
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
-	@$(UV) pip install --quiet --requirement requirements-dev.txt
+	@$(UV) pip install --quiet --compile-bytecode --requirement requirements-dev.txt
 	@touch $@
 
 lock: setup  ## Pin the newest versions that fit pyproject.toml in requirements*.txt

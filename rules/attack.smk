@@ -6,7 +6,7 @@ ANALYSES["attack"] = lambda experiment, variant: [
     for name, attack in experiment["attacks"].items()
     if variant in attack["variants"]
 ]
-ANALYSES["time_attack"] = lambda experiment, variant: [
+TIMINGS["time_attack"] = lambda experiment: [
     "attack_timing.json"
     for attack in [experiment["attack_timing"]["attack"]]
     if attack in experiment["attacks"]
@@ -59,29 +59,29 @@ rule attack:
 
 rule time_attack:
     input:
-        model=MODEL,
+        models=lambda wildcards: of_all_variants(MODEL, wildcards),
         dataset=dataset_of,
     output:
-        result=result("attack_timing.json"),
+        result=timing("attack_timing.json"),
     log:
-        log_file("time_attack.log"),
+        timing_log("time_attack.log"),
     benchmark:
-        log_file("time_attack.benchmark.tsv")
+        timing_log("time_attack.benchmark.tsv")
     conda:
         "../envs/networks.yaml"
     # It measures time: it claims all cores, so that no other job runs beside it.
     threads: all_cores
     resources:
         mem_mb=memory_mb(1500),
-        runtime=minutes(15),
+        runtime=minutes(60),
         gpu=gpus,
     params:
         settings=attack_named_by("attack_timing"),
         code=code("time_attack"),
     message:
-        "Time the attack on {wildcards.variant} of {wildcards.experiment}, seed {wildcards.seed}"
+        "Time the attack on the variants of {wildcards.experiment}, seed {wildcards.seed}"
     shell:
-        "SQUEEZED_GPUS={resources.gpu} python scripts/time_attack.py --model {input.model} --dataset {input.dataset}"
+        "SQUEEZED_GPUS={resources.gpu} python scripts/time_attack.py --models {input.models} --dataset {input.dataset}"
         " --settings {params.settings:q} --result {output.result} > {log} 2>&1"
 
 

@@ -64,6 +64,9 @@ DATASET = "data/{dataset}.safetensors"
 MODEL = "models/{experiment}/seed{seed}/{variant}.safetensors"
 RESULT = "results/{experiment}/seed{seed}/{variant}/"
 LOG = "logs/{experiment}/seed{seed}/{variant}/"
+# Variants are timed side by side, so their times are one result for each seed.
+TIMING = "results/{experiment}/seed{seed}/"
+TIMING_LOG = "logs/{experiment}/seed{seed}/"
 REPORT = "reports/generated/report.html"
 PARTIAL_REPORT = "reports/partial"
 
@@ -78,9 +81,21 @@ def log_file(name):
     return f"{LOG}{name}"
 
 
+def timing(file):
+    """The path of a file of times among a seed's results."""
+    return f"{TIMING}{file}"
+
+
+def timing_log(name):
+    """The path of a file among a seed's logs."""
+    return f"{TIMING_LOG}{name}"
+
+
 # For each analysis, by the name of its rule: a function of an experiment's section and a variant
 # that names the result files. The rules' own files fill it in; the report asks for all of them.
 ANALYSES = {}
+# The same for what times all variants of a seed: a function of an experiment's section.
+TIMINGS = {}
 
 
 wildcard_constraints:
@@ -124,12 +139,28 @@ def all_models():
 
 
 def all_results(wildcards=None):
-    """The result files of every analysis of each run."""
-    return [
+    """The result files of every analysis of each run, and the times."""
+    files = [
         RESULT.format(experiment=name, seed=seed, variant=variant) + file
         for name, seed, variant in runs()
         for files in ANALYSES.values()
         for file in files(config["experiments"][name], variant)
+    ]
+    times = [
+        TIMING.format(experiment=name, seed=seed) + file
+        for name in config["run"]
+        for seed in config["experiments"][name]["seeds"]
+        for files in TIMINGS.values()
+        for file in files(config["experiments"][name])
+    ]
+    return files + times
+
+
+def of_all_variants(pattern, wildcards):
+    """This file of each variant of a seed."""
+    return [
+        pattern.format(**wildcards, variant=variant)
+        for variant in variants_of(experiment_of(wildcards))
     ]
 
 

@@ -1,6 +1,7 @@
 # Every variant deployed the same way, and what it then predicts, weighs and costs.
 ONNX = "models/{experiment}/seed{seed}/{variant}.onnx"
 
+TIMINGS["time_inference"] = lambda experiment: ["inference_timing.json"]
 ANALYSES["evaluation"] = lambda experiment, variant: ["evaluation.json", "layers.csv"]
 
 
@@ -43,13 +44,17 @@ rule evaluate:
         log_file("evaluate.benchmark.tsv")
     conda:
         "../envs/deployment.yaml"
-    # It measures time: it claims all cores, so that no other job runs beside it.
-    threads: all_cores
+    threads: threads_of
     resources:
         mem_mb=memory_mb(1000),
         runtime=minutes(15),
     params:
-        settings=settings("evaluation", "threads"),
+        settings=lambda wildcards: json.dumps(
+            {
+                "batch_size": experiment_of(wildcards)["evaluation"]["batch_size"],
+                "threads": experiment_of(wildcards)["threads"],
+            }
+        ),
         code=code("evaluate"),
     message:
         "Evaluate the {wildcards.variant} variant of {wildcards.experiment}, seed {wildcards.seed}, deployed"
@@ -59,3 +64,30 @@ rule evaluate:
         " --settings {params.settings:q} --seed {wildcards.seed} --result {output.result}"
         " --predictions {output.predictions} --classes {output.classes} --layers {output.layers}"
         " > {log} 2>&1"
+
+
+rule time_inference:
+    input:
+        onnx=lambda wildcards: of_all_variants(ONNX, wildcards),
+        dataset=dataset_of,
+    output:
+        result=timing("inference_timing.json"),
+    log:
+        timing_log("time_inference.log"),
+    benchmark:
+        timing_log("time_inference.benchmark.tsv")
+    conda:
+        "../envs/deployment.yaml"
+    # It measures time: it claims all cores, so that no other job runs beside it.
+    threads: all_cores
+    resources:
+        mem_mb=memory_mb(1000),
+        runtime=minutes(60),
+    params:
+        settings=settings("evaluation", "threads"),
+        code=code("time_inference"),
+    message:
+        "Time the variants of {wildcards.experiment}, seed {wildcards.seed}, deployed"
+    shell:
+        "python scripts/time_inference.py --onnx {input.onnx} --dataset {input.dataset}"
+        " --settings {params.settings:q} --result {output.result} > {log} 2>&1"

@@ -1,10 +1,21 @@
 # What the report asks for and makes, and what it says when a run failed.
 def expected_results():
-    """What the report is to find: for each experiment its seeds, variants and analyses."""
+    """What the report is to find: for each experiment its seeds, variants, analyses and timings."""
     expected = {}
     for name, seed, variant in runs():
         experiment = config["experiments"][name]
-        part = expected.setdefault(name, {"seeds": experiment["seeds"], "analyses": {}})
+        part = expected.setdefault(
+            name,
+            {
+                "seeds": experiment["seeds"],
+                "analyses": {},
+                "timings": [
+                    file.removesuffix(".json")
+                    for files in TIMINGS.values()
+                    for file in files(experiment)
+                ],
+            },
+        )
         part["analyses"][variant] = [
             file.removesuffix(".json")
             for files in ANALYSES.values()

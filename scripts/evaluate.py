@@ -1,4 +1,4 @@
-"""Evaluate one exported variant beside its baseline: accuracy, size, time, memory."""
+"""Evaluate one exported variant beside its baseline: accuracy, size, memory."""
 
 import argparse
 import logging
@@ -30,7 +30,7 @@ def main() -> None:
         "--settings",
         required=True,
         type=settings_json,
-        help="the experiment's evaluation and threads, as JSON",
+        help="the experiment's batch_size and threads, as JSON",
     )
     parser.add_argument("--seed", required=True, type=int, help="of the model, for the record")
     parser.add_argument("--result", required=True, type=Path, help="the metrics to write (JSON)")
@@ -57,8 +57,8 @@ def main() -> None:
     evaluation = evaluate(
         Files(arguments.model, arguments.onnx, arguments.baseline_onnx),
         split,
+        batch_size=settings["batch_size"],
         threads=settings["threads"],
-        **settings["evaluation"],
     )
     baseline = evaluation.baseline_predictions
     predictions = evaluation.logits.argmax(axis=1)

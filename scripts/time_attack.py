@@ -1,4 +1,4 @@
-"""Time the attack of Table II on one variant. Run it alone: it measures time."""
+"""Time the attack of Table II on the variants of one seed. Run it alone: it measures time."""
 
 import argparse
 from pathlib import Path
@@ -19,7 +19,13 @@ from squeezed.results import write_result
 def main() -> None:
     """Parse the arguments, time and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True, type=Path, help="the variant to attack")
+    parser.add_argument(
+        "--models",
+        required=True,
+        nargs="+",
+        type=Path,
+        help="the variants to attack, named as they are: baseline.safetensors and so on",
+    )
     parser.add_argument("--dataset", required=True, type=Path, help="the prepared data set")
     parser.add_argument(
         "--settings",
@@ -34,27 +40,29 @@ def main() -> None:
     attack, timing = settings["attack"], settings["attack_timing"]
     torch.set_num_threads(settings["threads"])
     device = resolve_device(settings["device"])
+    models = {path.stem: path for path in arguments.models}
     provenance = Provenance(
-        inputs={"model": arguments.model, "dataset": arguments.dataset},
+        inputs={**models, "dataset": arguments.dataset},
         settings=settings,
         device=device_name(device),
         threads=settings["threads"],
     )
-    model, _ = load_model(arguments.model)
+    victims = {
+        name: victim_of(load_model(path)[0], attack, device) for name, path in models.items()
+    }
     test = open_dataset(arguments.dataset).test
     indices = choose_indices(len(test), timing["images"], attack["images_seed"])
-    measured = time_attack(
-        victim_of(model, attack, device),
+    times = time_attack(
+        victims,
         torch.from_numpy(test.images(indices)),
         torch.from_numpy(test.labels[indices]),
         protocol_of(attack),
         repeats=timing["repeats"],
     )
-    n_timed = measured.pop("n_timed")
     write_result(
         arguments.result,
-        {"n_timed": n_timed, "iterations": attack["iterations"]},
-        measured=measured,
+        {"iterations": attack["iterations"], "repeats": timing["repeats"]},
+        measured={"variants": times},
         provenance=provenance.finish(),
     )
 

@@ -1,7 +1,9 @@
-"""How long an attack takes for an image, measured alone."""
+"""How long an attack takes for an image, all variants of a seed measured side by side."""
 
 import statistics
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,39 +14,80 @@ from squeezed.attacks.victim import Victim
 from squeezed.progress import track
 
 
-def time_attack(
-    victim: Victim, images: Tensor, labels: Tensor, protocol: Protocol, *, repeats: int
-) -> dict[str, Any]:
-    """Time the attack on images that are classified correctly, after a warm-up.
+@dataclass
+class _Timed:
+    """A victim, the images that it classifies correctly, and what their attacks took."""
 
-    The number of images is a multiple of the victim's rows where there are enough, so that no
-    time goes into padding.
+    victim: Victim
+    images: Tensor
+    labels: Tensor
+    wall_ms: list[float] = field(default_factory=list)
+    processor_ms: list[float] = field(default_factory=list)
+
+
+def time_attack(
+    victims: Mapping[str, Victim],
+    images: Tensor,
+    labels: Tensor,
+    protocol: Protocol,
+    *,
+    repeats: int,
+) -> dict[str, dict[str, Any]]:
+    """Time the attack on each victim in turn, so that a noisy machine slows all of them alike.
+
+    Each is attacked on the images that it classifies correctly, after a warm-up. Their number is a
+    multiple of the victim's rows where there are enough, so that no time goes into padding.
+
+    Args:
+        victims: what to attack, by the variant's name.
+        images: (n, 3, H, W) in [0, 1].
+        labels: (n,), int64.
+        protocol: of the attack.
+        repeats: timed attacks on each, at least 1.
 
     Returns:
-        Median, smallest and largest wall time over the repeats, in ms for an image, the median
-        processor time, and the number of images. Times are None where no image can be attacked.
+        For each victim the median, smallest and largest wall time over the repeats, in ms for an
+        image, the median processor time, and the number of images. Times are None where no image
+        can be attacked.
     """
+    timed = {name: _choose(victim, images, labels) for name, victim in victims.items()}
+    for each in timed.values():
+        rows = each.victim.rows(images.shape[1:])
+        if len(each.images):
+            warm_up = Protocol(iterations=3)
+            carlini_wagner(each.victim, each.images[:rows], each.labels[:rows], warm_up)
+    for _ in track(range(repeats), "time the attack"):
+        for each in timed.values():
+            if len(each.images):
+                _attack_once(each, protocol)
+    return {name: _figures(each) for name, each in timed.items()}
+
+
+def _choose(victim: Victim, images: Tensor, labels: Tensor) -> _Timed:
     right = victim.logits(images).argmax(dim=1) == labels
     images, labels = images[right], labels[right]
     rows = victim.rows(images.shape[1:])
     whole = len(images) // rows * rows or len(images)
-    images, labels = images[:whole], labels[:whole]
-    if not whole:
-        names = ("", "_min", "_max")
-        return {f"attack_time_per_image_ms{name}": None for name in names} | {"n_timed": 0}
-    carlini_wagner(victim, images[:rows], labels[:rows], Protocol(iterations=3))
-    walls, processor = [], []
-    for _ in track(range(repeats), "time the attack"):
-        wall, used = time.perf_counter(), time.process_time()
-        carlini_wagner(victim, images, labels, protocol)
-        if victim.device.type == "cuda":
-            torch.cuda.synchronize(victim.device)
-        walls.append(1000 * (time.perf_counter() - wall) / whole)
-        processor.append(1000 * (time.process_time() - used) / whole)
+    return _Timed(victim, images[:whole], labels[:whole])
+
+
+def _attack_once(timed: _Timed, protocol: Protocol) -> None:
+    wall, used = time.perf_counter(), time.process_time()
+    carlini_wagner(timed.victim, timed.images, timed.labels, protocol)
+    if timed.victim.device.type == "cuda":
+        torch.cuda.synchronize(timed.victim.device)
+    count = len(timed.images)
+    timed.wall_ms.append(1000 * (time.perf_counter() - wall) / count)
+    timed.processor_ms.append(1000 * (time.process_time() - used) / count)
+
+
+def _figures(timed: _Timed) -> dict[str, Any]:
+    walls = timed.wall_ms
+    name = "attack_time_per_image_ms"
     return {
-        "attack_time_per_image_ms": statistics.median(walls),
-        "attack_time_per_image_ms_min": min(walls),
-        "attack_time_per_image_ms_max": max(walls),
-        "attack_cpu_time_per_image_ms": statistics.median(processor),
-        "n_timed": whole,
+        name: statistics.median(walls) if walls else None,
+        f"{name}_min": min(walls, default=None),
+        f"{name}_max": max(walls, default=None),
+        "attack_cpu_time_per_image_ms": statistics.median(timed.processor_ms) if walls else None,
+        "n_timed": len(timed.images),
     }

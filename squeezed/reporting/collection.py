@@ -20,6 +20,8 @@ class Expectation:
     seeds: tuple[int, ...]
     analyses: Mapping[str, tuple[str, ...]]
     """For each variant the names of its result files, without `.json`."""
+    timings: tuple[str, ...] = ()
+    """The names of the results in which all variants of a seed are timed, without `.json`."""
 
 
 @dataclass
@@ -30,6 +32,8 @@ class Experiment:
     seeds: tuple[int, ...]
     variants: list[str]
     folder: Path
+    timings: tuple[str, ...] = ()
+    """The analyses that one job does for all variants of a seed."""
     settings: dict[str, Any] = field(default_factory=dict)
     """The experiment's section of the configuration; empty where it is not known."""
     records: dict[tuple[int, str, str], dict[str, Any]] = field(default_factory=dict)
@@ -120,6 +124,7 @@ def parse_expectations(text: str) -> dict[str, Expectation]:
             name: Expectation(
                 tuple(int(seed) for seed in part["seeds"]),
                 {variant: tuple(names) for variant, names in part["analyses"].items()},
+                tuple(part.get("timings", ())),
             )
             for name, part in json.loads(text).items()
         }
@@ -139,7 +144,8 @@ def collect(
     """Read the results under `root`.
 
     Args:
-        root: the folder that holds `{experiment}/seed{seed}/{variant}/{analysis}.json`.
+        root: the folder that holds `{experiment}/seed{seed}/{variant}/{analysis}.json`, and
+            `{experiment}/seed{seed}/{timing}.json`, whose times become a record of each variant.
         expected: what the run was to make; what is missing of it is noted. Default: whatever is
             there counts as all.
         settings: the experiments' sections of the configuration, by name.
@@ -155,12 +161,15 @@ def collect(
             seeds=expectation.seeds,
             variants=in_order(list(expectation.analyses)),
             folder=root / name,
+            timings=expectation.timings,
             settings=dict((settings or {}).get(name, {})),
         )
         for seed in expectation.seeds:
             for variant in experiment.variants:
                 for analysis in expectation.analyses[variant]:
                     _read(experiment, seed, variant, analysis)
+            for timing in expectation.timings:
+                _read_timing(experiment, seed, timing)
         experiments.append(experiment)
     if not any(experiment.records for experiment in experiments):
         raise UserError(f"there is no result under {root}: run `snakemake --cores all` first")
@@ -168,11 +177,30 @@ def collect(
 
 
 def _read(experiment: Experiment, seed: int, variant: str, analysis: str) -> None:
-    path = experiment.path(seed, variant, f"{analysis}.json")
-    try:
-        experiment.records[seed, variant, analysis] = read_result(path)
-    except FileNotFoundError:
+    record = _read_record(experiment.path(seed, variant, f"{analysis}.json"))
+    if record is None:
         experiment.missing.append((seed, variant, analysis))
+    else:
+        experiment.records[seed, variant, analysis] = record
+
+
+def _read_timing(experiment: Experiment, seed: int, timing: str) -> None:
+    """Read the times of all variants of a seed, and make them a record of each."""
+    record = _read_record(experiment.folder / f"seed{seed}" / f"{timing}.json")
+    times = record["measured"]["variants"] if record else {}
+    for variant in experiment.variants:
+        if record and variant in times:
+            own = {**record, "measured": times[variant]}
+            experiment.records[seed, variant, timing] = own
+        else:
+            experiment.missing.append((seed, variant, timing))
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_result(path)
+    except FileNotFoundError:
+        return None
     except ValueError as error:
         raise UserError(
             f"{path} is not a result file ({error}); delete it and run again"
@@ -194,6 +222,7 @@ def _found(root: Path) -> dict[str, Expectation]:
         name: Expectation(
             tuple(sorted(seeds[name])),
             {variant: tuple(names) for variant, names in analyses[name].items()},
+            tuple(sorted({path.stem for path in root.glob(f"{name}/seed*/*.json")})),
         )
         for name in analyses
     }

@@ -57,7 +57,7 @@ def ratio_to_baseline(
 
 def speedup(experiment: Experiment, variant: str) -> Estimate | None:
     """Return how many times faster than the baseline, both timed in turn in one job."""
-    return metric(experiment, variant, "evaluation", "speedup")
+    return metric(experiment, variant, "inference_timing", "speedup")
 
 
 def attack_drop(

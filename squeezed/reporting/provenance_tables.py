@@ -21,7 +21,8 @@ class Origin:
     mixed_times: list[str]
     """A sentence for each table whose times do not compare: measured on several kinds of device."""
     jobs: pd.DataFrame
-    """experiment, seed, variant, job, duration_s, peak_memory_mib, threads, commit."""
+    """experiment, seed, variant (`all` for a job that times them), job, duration_s,
+    peak_memory_mib, threads, commit."""
 
     @property
     def total_s(self) -> float:
@@ -31,7 +32,7 @@ class Origin:
 
 def trace(experiments: Iterable[Experiment]) -> Origin:
     """Collect the provenance of every result."""
-    rows: list[dict[str, Any]] = []
+    rows: dict[tuple[str, int, str, str], dict[str, Any]] = {}
     machines: dict[str, None] = {}
     versions: dict[str, dict[str, None]] = {}
     devices: dict[str, None] = {}
@@ -48,19 +49,19 @@ def trace(experiments: Iterable[Experiment]) -> Origin:
                 processor = (origin.get("machine") or {}).get("processor", "unknown")
                 where = f"{device}, processor {processor}"
                 timed_on.setdefault((experiment.name, analysis), {})[where] = None
-            rows.append(
-                {
-                    "experiment": experiment.name,
-                    "seed": seed,
-                    "variant": variant,
-                    "job": analysis,
-                    "duration_s": origin.get("duration_s"),
-                    "peak_memory_mib": origin.get("peak_memory_mib"),
-                    "threads": origin.get("threads"),
-                    "commit": origin.get("commit"),
-                }
-            )
-    jobs = pd.DataFrame(rows)
+            # One job times all variants of a seed.
+            whose = "all" if analysis in experiment.timings else variant
+            rows[experiment.name, seed, whose, analysis] = {
+                "experiment": experiment.name,
+                "seed": seed,
+                "variant": whose,
+                "job": analysis,
+                "duration_s": origin.get("duration_s"),
+                "peak_memory_mib": origin.get("peak_memory_mib"),
+                "threads": origin.get("threads"),
+                "commit": origin.get("commit"),
+            }
+    jobs = pd.DataFrame(rows.values())
     commits = [c for c in dict.fromkeys(jobs["commit"]) if c] if len(jobs) else []
     return Origin(
         machines=list(machines),

@@ -26,9 +26,9 @@ def disturb(network: nn.Module, seed: int = 0) -> nn.Module:
     return network.eval()
 
 
-def tiny_vgg(seed: int = 0) -> Classifier:
+def tiny_vgg(seed: int = 0, widths: tuple[int, ...] = (4, 6, 6, 8)) -> Classifier:
     """A VGG-6 with four narrow convolutions, for 8×8 images."""
-    network = VGG6(CLASSES, SIZE, widths=(4, 6, 6, 8), hidden_features=(12, 10))
+    network = VGG6(CLASSES, SIZE, widths=widths, hidden_features=(12, 10))
     return Classifier(disturb(network, seed), MEAN, STD).eval()
 
 

@@ -19,6 +19,7 @@ from squeezed.compression.quantization import quantize_linear_layers, quantize_m
 from squeezed.deployment import timing
 from squeezed.deployment.evaluation import Files, evaluate
 from squeezed.deployment.export import export_onnx
+from squeezed.deployment.inference_timing import time_inference
 from squeezed.deployment.layers import list_layers, totals
 from squeezed.deployment.peak_memory import peak_memory_bytes
 from squeezed.deployment.predictions import (
@@ -221,7 +222,7 @@ def test_an_evaluation_from_end_to_end(tmp_path):
         tmp_path / "quantized.safetensors", tmp_path / "quantized.onnx", tmp_path / "baseline.onnx"
     )
     split = Images(60)
-    options = {"batch_size": 32, "repeats": 2, "timed_images": 100, "latency_runs": 5, "threads": 1}
+    options = {"batch_size": 32, "threads": 1}
     found = evaluate(files, split, **options)
     with torch.no_grad():
         expected = quantized(torch.from_numpy(split.images())).argmax(1).numpy()
@@ -231,18 +232,29 @@ def test_an_evaluation_from_end_to_end(tmp_path):
     assert np.array_equal(found.baseline_predictions, baseline)
     assert found.metrics["model_size_bytes"] == 10
     assert found.metrics["onnx_gzipped_bytes"] < found.metrics["onnx_size_bytes"]
-    measured = found.measured
-    assert measured["time_10000_s_min"] <= measured["time_10000_s"] <= measured["time_10000_s_max"]
-    assert measured["speedup_min"] <= measured["speedup"] <= measured["speedup_max"]
-    assert measured["latency_p50_ms"] <= measured["latency_p95_ms"]
     again = evaluate(files, split, **options)
     assert again.metrics == found.metrics
     assert np.array_equal(again.logits, found.logits)
 
     own = Files(files.model, files.baseline_onnx, files.baseline_onnx)
     baseline_found = evaluate(own, split, **options)
-    assert baseline_found.measured["speedup"] == 1
     assert baseline_found.metrics["flipped_predictions"] == 0
+
+
+def test_all_variants_are_timed_side_by_side(tmp_path):
+    narrow, wide = tiny_vgg(), tiny_vgg(widths=(4, 64, 128, 128))
+    for name, model in (("baseline", narrow), ("same", narrow), ("wide", wide)):
+        export_onnx(tmp_path / f"{name}.onnx", model, card_of())
+    files = {name: tmp_path / f"{name}.onnx" for name in ("baseline", "same", "wide")}
+    options = {"batch_size": 32, "repeats": 3, "timed_images": 320, "latency_runs": 5, "threads": 1}
+    times = time_inference(files, Images(60), **options)
+    assert set(times) == set(files)
+    for own in times.values():
+        assert own["time_10000_s_min"] <= own["time_10000_s"] <= own["time_10000_s_max"]
+        assert own["speedup_min"] <= own["speedup"] <= own["speedup_max"]
+        assert own["latency_p50_ms"] <= own["latency_p95_ms"]
+    assert times["baseline"]["speedup"] == 1
+    assert times["wide"]["speedup"] < 0.8 < times["same"]["speedup_max"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")

@@ -105,7 +105,7 @@ def test_one_seed_takes_the_interval_of_the_result_file(tmp_path: Path) -> None:
     assert found is not None
     assert (found.low, found.high) == wilson_interval(975, 1000)
     assert found.basis == "1,000 images"
-    speed = metric(experiment, "quantized", "evaluation", "speedup")
+    speed = metric(experiment, "quantized", "inference_timing", "speedup")
     assert speed is not None
     assert (speed.low, speed.value, speed.high) == (3.0, 3.1, 3.2)
     assert metric(experiment, "quantized", "evaluation", "no_such_metric") is None

@@ -14,7 +14,7 @@ from tests.workflow.workspace import PROJECT, Workspace, differences
 
 pytestmark = pytest.mark.workflow
 
-TIMING_RULES = {"evaluate", "time_attack"}
+TIMING_RULES = {"time_inference", "time_attack"}
 
 
 @pytest.fixture

@@ -276,7 +276,7 @@ def test_dvc_shows_metrics_of_each_variant(finished):
         evaluation = finished.result(variant, "evaluation")
         assert data["evaluation"]["top1_accuracy"] == round(evaluation["top1_accuracy"], 6)
         assert data["evaluation"]["model_size_bytes"] == evaluation["model_size_bytes"]
-        assert data["evaluation"]["latency_p50_ms"] > 0
+        assert data["inference_timing"]["latency_p50_ms"] > 0
         attack = finished.result(variant, "attack_paper")
         assert data["attack_paper"]["accuracy_after"] == round(attack["accuracy_after"], 6)
         assert "knn_accuracy" in data["embedding"]
