@@ -23,6 +23,9 @@ __all__ = [
 
 Interval = tuple[float, float]
 
+_MOST_DRAWS = 2**17
+"""Values of resamples that are drawn together: few calls where n is small, little memory else."""
+
 
 def bootstrap_mean_interval(
     values: NDArray[np.floating], *, seed: int, confidence: float = 0.95, resamples: int = 2000
@@ -37,8 +40,12 @@ def bootstrap_mean_interval(
     """
     values = np.asarray(values, dtype=np.float64)
     generator = np.random.default_rng(seed)
-    means = np.array(
-        [values[generator.integers(0, len(values), len(values))].mean() for _ in range(resamples)]
+    together = max(1, _MOST_DRAWS // len(values))
+    means = np.concatenate(
+        [
+            values[generator.integers(0, len(values), (rows, len(values)))].mean(axis=1)
+            for rows in (min(together, resamples - k) for k in range(0, resamples, together))
+        ]
     )
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
