@@ -36,7 +36,8 @@ def time_attack(
     """Time the attack on each victim in turn, so that a noisy machine slows all of them alike.
 
     Each is attacked on the images that it classifies correctly, after a warm-up. Their number is a
-    multiple of the victim's rows where there are enough, so that no time goes into padding.
+    multiple of the victim's rows, so that no time goes into padding: images beyond are left out,
+    and fewer than the rows are taken again and again.
 
     Args:
         victims: what to attack, by the variant's name.
@@ -47,7 +48,7 @@ def time_attack(
 
     Returns:
         For each victim the median, smallest and largest wall time over the repeats, in ms for an
-        image, the median processor time, and the number of images. Times are None where no image
+        image, the median processor time, and the number of images of an attack. Times are None where no image
         can be attacked.
     """
     timed = {name: _choose(victim, images, labels) for name, victim in victims.items()}
@@ -67,8 +68,10 @@ def _choose(victim: Victim, images: Tensor, labels: Tensor) -> _Timed:
     right = victim.logits(images).argmax(dim=1) == labels
     images, labels = images[right], labels[right]
     rows = victim.rows(images.shape[1:])
-    whole = len(images) // rows * rows or len(images)
-    return _Timed(victim, images[:whole], labels[:whole])
+    if not len(images):
+        return _Timed(victim, images, labels)
+    chosen = torch.arange(max(1, len(images) // rows) * rows) % len(images)
+    return _Timed(victim, images[chosen], labels[chosen])
 
 
 def _attack_once(timed: _Timed, protocol: Protocol) -> None:
