@@ -77,7 +77,7 @@ def cam_block(experiment: Experiment, dataset: Dataset, method: str) -> FigureBl
     """
     name = METHOD_NAMES[method]
     return FigureBlock(
-        "cam" if method == "guided_backprop" else f"cam_{method}",
+        f"cam_{method}",
         f"Figure 5: where the networks look ({name})",
         draw_cam(experiment, dataset, method),
         f"How strongly each pixel speaks for the class that the variant predicts, by {name}. Each "

@@ -163,6 +163,12 @@ def test_files_for_other_programs(compiled: tuple[Document, Path]) -> None:
     assert set(tidy["variant"]) == set(VARIANTS)
 
 
+def test_each_figure_that_is_drawn_becomes_a_file(compiled: tuple[Document, Path]) -> None:
+    folder = compiled[1] / "figures/digits"
+    empty = {key for key in DRAWN if "No results" in (folder / f"{key}.svg").read_text()}
+    assert empty == set()
+
+
 def test_a_report_of_one_experiment_with_pictures_is_small(compiled: tuple[Document, Path]) -> None:
     assert (compiled[1] / "report.html").stat().st_size < 5_000_000
 
