@@ -161,7 +161,10 @@ def test_the_default_configuration(tmp_path):
     assert accuracy["top1_accuracy"] >= 0.97
     defaults = yaml.safe_load((PROJECT / "config.schema.yaml").read_text())
     variants = defaults["$defs"]["experiment"]["properties"]["variants"]["default"]
-    assert {path.name for path in results.iterdir()} == set(variants)
+    assert {path.name for path in results.iterdir() if path.is_dir()} == set(variants)
+    for name in ("inference_timing", "attack_timing"):
+        times = json.loads((results / f"{name}.json").read_text())["measured"]["variants"]
+        assert set(times) == set(variants)
     workspace.repro()
     workspace.assert_up_to_date()
 

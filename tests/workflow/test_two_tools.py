@@ -24,8 +24,9 @@ def attacks(jobs):
 
 
 def pruned(jobs):
-    """Of these jobs, those that depend on how pruning works."""
-    return {job for job in jobs if "/pruned" in job}
+    """Of these jobs, those that depend on how pruning works; all variants are timed together."""
+    timing = ("/time_inference", "/time_attack")
+    return {job for job in jobs if "/pruned" in job or job.endswith(timing)}
 
 
 def assert_same(found, expected):
