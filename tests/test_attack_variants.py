@@ -12,7 +12,7 @@ from squeezed.compression.pruning import apply_masks, pruning_masks
 from squeezed.compression.quantization import quantize_linear_layers, quantize_model
 from squeezed.models import Classifier
 from squeezed.models.quantized import gradient_of_rounding
-from tests.compression.networks import CLASSES, MEAN, STD, images, narrow_vgg16
+from tests.compression.networks import MEAN, STD, images, narrow_vgg16
 
 SIZE = (32, 32)
 
@@ -43,7 +43,8 @@ def test_every_variant_of_vgg16_can_be_fooled(variant: str) -> None:
     found = carlini_wagner(victim, chosen, labels, Protocol(10, 0.2, constant=100.0))
     assert found.success.all()
     assert (victim.logits(found.best).argmax(dim=1) != labels).all()
-    assert 0 <= found.best.min() and found.best.max() <= 1
+    assert found.best.min() >= 0
+    assert found.best.max() <= 1
 
 
 def test_pytorchs_own_dynamic_layers_hand_on_no_gradient_as_ours_do_with_the_switch() -> None:

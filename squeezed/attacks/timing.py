@@ -48,8 +48,8 @@ def time_attack(
 
     Returns:
         For each victim the median, smallest and largest wall time over the repeats, in ms for an
-        image, the median processor time, and the number of images of an attack. Times are None where no image
-        can be attacked.
+        image, the median processor time, and the number of images of an attack. Times are None
+        where no image can be attacked.
     """
     timed = {name: _choose(victim, images, labels) for name, victim in victims.items()}
     for each in timed.values():
