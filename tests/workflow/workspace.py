@@ -176,7 +176,10 @@ class Workspace:
                 name = path.relative_to(self.folder).as_posix()
                 if path.suffix == ".json":
                     found = json.loads(path.read_text())
-                    measured |= found.get("measured", {}).keys()
+                    times = found.get("measured", {})
+                    measured |= times.keys()
+                    for variant in times.get("variants", {}).values():
+                        measured |= variant.keys()
                     contents[name] = exact_part(found)
                 elif path.is_file():
                     contents[name] = path.read_bytes()
