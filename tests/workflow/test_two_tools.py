@@ -173,7 +173,9 @@ def test_after_a_failure_only_what_is_left_runs(workspace, finished, with_change
     (workspace.folder / "fail").unlink()
     rest = getattr(workspace, tool)().jobs
     assert failed.jobs & rest == {log}
-    attacked = {job for job in finished.first.jobs if "/attack_" in job}
+    attacked = {job for job in finished.first.jobs if "/attack_" in job} | attacks(
+        finished.first.jobs
+    )
     assert failed.jobs | rest == attacked | {"compile_report"}
     workspace.repro()
     workspace.assert_up_to_date()
