@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from squeezed.attacks.carlini_wagner import BETA1, BETA2, EPSILON, Protocol, carlini_wagner
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.rows import from_tanh_space, to_tanh_space
+from squeezed.attacks.timing import time_attack
 from squeezed.attacks.victim import Victim
 from squeezed.errors import UserError
 from squeezed.models import VGG6, Classifier
@@ -451,3 +452,26 @@ def test_gpu_agrees_with_the_processor() -> None:
     assert on_gpu.success.all()
     distances = [(r.best - images).flatten(1).norm(dim=1) for r in (on_gpu, on_cpu)]
     assert torch.allclose(distances[0], distances[1], rtol=0.05)
+
+
+@pytest.mark.parametrize(("n", "timed"), [(3, 4), (4, 4), (11, 8)])
+def test_attacks_are_timed_on_full_batches(n: int, timed: int) -> None:
+    """Padding is nobody's time: fewer images than rows are taken again, those beyond left out."""
+    model = small_network()
+    victims = {name: Victim(model, rows=4) for name in ("baseline", "pruned")}
+    images = torch.rand(n, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels = victims["baseline"].logits(images).argmax(dim=1)
+    times = time_attack(victims, images, labels, Protocol(iterations=2), repeats=3)
+    assert set(times) == set(victims)
+    for own in times.values():
+        assert own["n_timed"] == timed
+        low, high = own["attack_time_per_image_ms_min"], own["attack_time_per_image_ms_max"]
+        assert 0 < low <= own["attack_time_per_image_ms"] <= high
+
+
+def test_an_attack_without_images_takes_no_time() -> None:
+    victim, images, labels = network_and_images(4)
+    wrong = (labels + 1) % 4
+    times = time_attack({"baseline": victim}, images, wrong, Protocol(iterations=2), repeats=2)
+    assert times["baseline"]["n_timed"] == 0
+    assert times["baseline"]["attack_time_per_image_ms"] is None
