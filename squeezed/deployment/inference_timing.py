@@ -33,7 +33,8 @@ def time_inference(
     """Time the variants taking turns, so that a noisy machine slows all of them alike.
 
     Args:
-        onnx_files: the exported variants by name, the baseline among them.
+        onnx_files: the exported variants by name, the baseline among them; no two files of the
+            same name.
         split: the test images, cycled through where there are fewer than `timed_images`.
         batch_size: of every call but those for latency.
         repeats: passes that are timed, after warm-up.
@@ -49,11 +50,10 @@ def time_inference(
         UserError: if a file cannot be run.
     """
     with tempfile.TemporaryDirectory() as folder:
-        runs: dict[str, Run] = {}
-        for variant, path in onnx_files.items():
-            own = Path(folder) / variant
-            own.mkdir()
-            runs[variant] = Engine(prepare_weights(path, own), threads).logits
+        runs: dict[str, Run] = {
+            variant: Engine(prepare_weights(path, Path(folder)), threads).logits
+            for variant, path in onnx_files.items()
+        }
         pool = image_pool(lambda k: split.images(np.arange(k)), len(split))
         times = time_side_by_side(
             runs, pool, batch_size=batch_size, repeats=repeats, timed_images=timed_images

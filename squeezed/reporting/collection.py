@@ -186,12 +186,11 @@ def _read(experiment: Experiment, seed: int, variant: str, analysis: str) -> Non
 
 def _read_timing(experiment: Experiment, seed: int, timing: str) -> None:
     """Read the times of all variants of a seed, and make them a record of each."""
-    record = _read_record(experiment.folder / f"seed{seed}" / f"{timing}.json")
-    times = record["measured"]["variants"] if record else {}
+    record = _read_record(experiment.folder / f"seed{seed}" / f"{timing}.json") or {}
+    times = record.get("measured", {}).get("variants", {})
     for variant in experiment.variants:
-        if record and variant in times:
-            own = {**record, "measured": times[variant]}
-            experiment.records[seed, variant, timing] = own
+        if variant in times:
+            experiment.records[seed, variant, timing] = {**record, "measured": times[variant]}
         else:
             experiment.missing.append((seed, variant, timing))
 
