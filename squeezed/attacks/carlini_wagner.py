@@ -247,18 +247,21 @@ class _Search:
 
     def _adam(self, x: Tensor, gradient: Tensor | None) -> None:
         """Take one step of Adam in every row (those that ended are filled anew)."""
+        # A quarter of the gradient with a quarter of ε makes the same step, in fewer passes over
+        # the pixels: dx'/dw is 2 x' (1 - x'), and the distance brings another 2.
         rows = self.rows
-        total = (x - rows.origin).mul_(2)
+        quarter = x - rows.origin
         if gradient is not None:
-            total.addcmul_(gradient, _wide(rows.constant))
-        total.mul_(x).mul_(2 * (1 - x))  # dx'/dw = 2 x' (1 - x')
-        rows.mean.lerp_(total, 1 - BETA1)
-        rows.square.mul_(BETA2).addcmul_(total, total, value=1 - BETA2)
+            quarter.addcmul_(gradient, _wide(rows.constant / 2))
+        quarter.mul_(torch.addcmul(x, x, x, value=-1))
+        rows.mean.lerp_(quarter, 1 - BETA1)
+        rows.square.mul_(BETA2).addcmul_(quarter, quarter, value=1 - BETA2)
         steps = rows.iteration.double() + 1
-        step_size = (self.protocol.learning_rate / (1 - BETA1**steps)).float()
-        root = (1 - BETA2**steps).sqrt().float()
-        denominator = rows.square.sqrt().div_(_wide(root)).add_(EPSILON)
-        rows.w.sub_(torch.div(rows.mean, denominator, out=denominator).mul_(_wide(step_size)))
+        step_size = self.protocol.learning_rate / (1 - BETA1**steps)
+        root = (1 - BETA2**steps).sqrt()
+        denominator = rows.square.sqrt().add_(_wide((root * EPSILON / 4).float()))
+        denominator.div_(_wide((root * step_size).float()))
+        rows.w.addcdiv_(rows.mean, denominator, value=-1)
 
     def _next_constant(self, row: int, found: bool) -> bool:
         """Begin the next search step of a row's image; return False if there is none."""

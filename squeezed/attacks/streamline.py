@@ -2,7 +2,54 @@
 
 from itertools import pairwise
 
-from torch import nn
+import torch
+from torch import Tensor, fx, nn
+
+from squeezed.models.call_graph import call_graph
+from squeezed.models.classifier import Classifier
+
+
+class Centre(nn.Module):
+    """Subtract a mean from each channel."""
+
+    mean: Tensor
+
+    def __init__(self, mean: Tensor) -> None:
+        """Keep `mean`, shape (1, C, 1, 1), as a buffer."""
+        super().__init__()
+        self.register_buffer("mean", mean.clone(), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Centre images of shape (n, C, H, W)."""
+        return images - self.mean
+
+
+def absorb_deviation(model: Classifier) -> None:
+    """Move the normalisation's division into the convolutions that read the images, in place.
+
+    The mean cannot follow it: they pad with zeros, which stand for the mean. Nothing happens where
+    anything but plain convolutions reads the images.
+
+    Raises:
+        UserError: if torch.fx cannot trace the network.
+    """
+    (images,) = (node for node in call_graph(model.network).nodes if node.op == "placeholder")
+    readers = [_convolution(model.network, node) for node in images.users]
+    convolutions = list({id(reader): reader for reader in readers if reader is not None}.values())
+    if None in readers or len(convolutions) != len(readers):
+        return
+    with torch.no_grad():
+        for convolution in convolutions:
+            convolution.weight.div_(model.normalise.std)
+    model.normalise = Centre(model.normalise.mean)  # type: ignore[assignment]
+
+
+def _convolution(network: nn.Module, node: fx.Node) -> nn.Conv2d | None:
+    """Return the convolution that a node calls, None where it is something else."""
+    if node.op != "call_module":
+        return None
+    module = network.get_submodule(str(node.target))
+    return module if type(module) is nn.Conv2d and module.groups == 1 else None
 
 
 def streamline(network: nn.Module) -> None:

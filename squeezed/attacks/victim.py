@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from squeezed.attacks.streamline import streamline
+from squeezed.attacks.streamline import absorb_deviation, streamline
 from squeezed.compression.folding import fold_batch_norm
 from squeezed.errors import UserError
 from squeezed.models import Classifier
@@ -27,7 +27,7 @@ def rows_for(device: torch.device, image_elements: int, precision: str = "fp32")
         return max(32, min(1024, 2**22 // image_elements))
     if image_elements > LARGE_IMAGE:
         return 8
-    return 64 if precision == "bf16" else 32
+    return 256 if precision == "bf16" else 64
 
 
 class Victim:
@@ -148,6 +148,7 @@ def _folded(model: nn.Module) -> nn.Module:
         with contextlib.suppress(UserError):
             model.network, _ = fold_batch_norm(model.network)
             streamline(model.network)
+            absorb_deviation(model)
     return model
 
 
