@@ -1,6 +1,8 @@
 """The Carlini-Wagner attack against closed forms, a plain version of itself, and bad input."""
 
+import copy
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from squeezed.attacks.timing import time_attack
 from squeezed.attacks.victim import Victim
 from squeezed.errors import UserError
 from squeezed.models import VGG6, Classifier
+from squeezed.models.torchvision_models import build_torchvision_model
 
 STRONG = Protocol(iterations=300, learning_rate=0.05, search_steps=6, abort_early=True)
 QUICK = Protocol(iterations=80, learning_rate=0.05, search_steps=4, abort_early=True)
@@ -244,16 +247,62 @@ def test_margin_of_kappa_is_reached() -> None:
     assert (others - own >= 0.2 - 1e-5).all()
 
 
+# --- the model made ready ---
+
+
+class _SkipsImages(nn.Module):
+    """A network that reads the images a second time, beside its convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, 3, padding=1)
+        self.norm = nn.BatchNorm2d(3)
+        self.head = nn.Linear(3 * 64, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head((self.norm(self.convolution(images)) + images).flatten(1))
+        return logits
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        lambda: VGG6(4, (8, 8)),
+        lambda: build_torchvision_model("resnet18", 4, (8, 8), {}),
+        _SkipsImages,
+    ],
+    ids=["vgg6", "resnet18", "images read twice"],
+)
+def test_a_model_made_ready_is_the_same_function(network: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    model = Classifier(network(), [0.2, 0.5, 0.6], [0.2, 0.25, 0.4]).eval()
+    before = copy.deepcopy(model.state_dict())
+    images = torch.rand(4, 3, 8, 8)
+    labels = torch.tensor([0, 1, 2, 3])
+    victim = Victim(model, rows=4)
+    logits, gradient = victim.step(images, Margin(labels).values)
+    given = images.clone().requires_grad_(True)
+    expected = model(given)
+    Margin(labels).values(expected).sum().backward()
+    assert gradient is not None and given.grad is not None
+    torch.testing.assert_close(logits, expected.detach(), rtol=1e-4, atol=1e-5)
+    scale = float(given.grad.abs().max())
+    torch.testing.assert_close(gradient, given.grad, rtol=1e-3, atol=1e-4 * scale)
+    torch.testing.assert_close(model.state_dict(), before)  # the caller's stays as it is
+
+
 # --- independence of the batch ---
 
 
 @pytest.mark.parametrize("search_steps", [1, 3])
 def test_result_does_not_depend_on_batch_or_order(search_steps: int) -> None:
-    # 70 images: two full groups of rows and a padded one; early stops let rows get out of step.
+    # More images than two times the rows: early stops let rows get out of step.
     protocol = Protocol(
         iterations=20, learning_rate=0.02, search_steps=search_steps, abort_early=True
     )
     victim, images, labels = network_and_images(70)
+    assert victim.rows(images.shape[1:]) == 64
+    victim = Victim(small_network(), rows=32)
     whole = carlini_wagner(victim, images, labels, protocol)
     order = torch.randperm(70, generator=torch.Generator().manual_seed(1))
     shuffled = carlini_wagner(victim, images[order], labels[order], protocol)
