@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from squeezed.attacks.carlini_wagner import Protocol, carlini_wagner
 from squeezed.attacks.diagnostics import (
+    ROUNDING_ENLARGEMENTS,
     StoredAttack,
     enlarge,
     measure,
@@ -57,11 +58,11 @@ def test_all_checks_passed_is_reliable() -> None:
         ("share_moved", 0.99, 0.989, "moved only 98.9 %"),
         ("success_unbounded", 0.98, 0.979, "fools only 97.9 %"),
         ("success_one_step", 0.99, 1.0, "does not rise"),
-        ("transfer_success_doubled", 1.0, 1.01, "changes that fool the baseline"),
-        ("success_at_doubled_distance", 0.9, 0.89, "changes that fool the baseline"),
+        ("transfer_success_doubled", 1.0, 1.03, "changes that fool the baseline"),
+        ("success_at_doubled_distance", 0.88, 0.87, "changes that fool the baseline"),
         ("deployed_success_enlarged", 0.95, 0.949, "deployed engine"),
-        ("square_success", 0.5, 0.501, "an attack without gradients"),
-        ("success_at_square_budget", 0.1, 0.09, "an attack without gradients"),
+        ("square_success", 0.52, 0.53, "an attack without gradients"),
+        ("success_at_square_budget", 0.08, 0.07, "an attack without gradients"),
         ("noise_success", 0.5, 0.501, "random noise"),
         ("rounded_success_enlarged", 0.95, 0.949, "survive rounding"),
     ],
@@ -132,7 +133,28 @@ def test_smallest_enlargement_is_found() -> None:
 
     needed = smallest_enlargements(judge, images, adversarial, torch.zeros(4, dtype=torch.int64))
     assert needed.tolist() == [1.0, pytest.approx(1.05), pytest.approx(1.1), float("inf")]
+    doubled = smallest_enlargements(judge, images, adversarial, needed.long() * 0, [1, 2])
+    assert doubled.tolist() == [1.0, 2.0, 2.0, 2.0]
     assert enlarge(images, adversarial * 2, 10).max() == 1
+
+
+def test_a_change_shorter_than_the_rounding_survives_it_doubled() -> None:
+    """An image that stands on the boundary is no sign of a mask: its change is below a grey level."""
+    levels = torch.full((1, 1, 1, 1), 100 / 255)
+    adversarial = levels + 0.4 / 255
+
+    def judge(given: Tensor) -> Tensor:  # taken for class 1 from 100.3 grey levels on
+        value = given.flatten(1)
+        return torch.cat([torch.full_like(value, 100.3 / 255), value], dim=1)
+
+    label = torch.zeros(1, dtype=torch.int64)
+
+    def rounded(given: Tensor) -> Tensor:
+        return judge((given * 255).round() / 255)
+
+    assert torch.isinf(smallest_enlargements(rounded, levels, adversarial, label)).all()
+    found = smallest_enlargements(rounded, levels, adversarial, label, ROUNDING_ENLARGEMENTS)
+    assert found.tolist() == [1.5]
 
 
 def test_noise_of_an_attacks_length_is_harmless_where_the_attack_is_aimed() -> None:

@@ -24,6 +24,9 @@ Judge = Callable[[Tensor], Tensor]
 
 ENLARGEMENTS = (1.0, 1.02, 1.05, 1.1)
 """By how much a change may be enlarged to get across a boundary that moved a little."""
+ROUNDING_ENLARGEMENTS = (1.0, 1.1, 1.25, 1.5, 2.0)
+"""The same where pixels are rounded. That moves a 32×32 image by an L2 of 0.06, farther than some
+images need to be moved to be taken for another class; doubled, such a change outlasts it."""
 STANDS_STILL = 1e-6
 """The attack's start is within this of the original: less than that is no movement."""
 NO_LIMIT = 1e4
@@ -107,15 +110,19 @@ def success_by_iterations(
 
 
 def smallest_enlargements(
-    judge: Judge, images: Tensor, adversarial: Tensor, labels: Tensor
+    judge: Judge,
+    images: Tensor,
+    adversarial: Tensor,
+    labels: Tensor,
+    factors: Sequence[float] = ENLARGEMENTS,
 ) -> Tensor:
     """Return by how much each change must be enlarged before the judge is fooled.
 
     Returns:
-        Shape (n,): the smallest of `ENLARGEMENTS` that fools, infinity where none does.
+        Shape (n,): the smallest of `factors` that fools, infinity where none does.
     """
     needed = torch.full((len(images),), torch.inf)
-    for factor in ENLARGEMENTS:
+    for factor in factors:
         left = torch.isinf(needed).nonzero()[:, 0]
         if len(left):
             enlarged = enlarge(images[left], adversarial[left], factor)
@@ -238,8 +245,11 @@ def _survival(
         return victim.logits(rounded_to_pixels(given))
 
     result: dict[str, float | None] = {}
-    for name, judge in (("deployed", deployed), ("rounded", judge_rounded)):
-        needed = smallest_enlargements(judge, images, attack.best, attack.label)
+    for name, judge, factors in (
+        ("deployed", deployed, ENLARGEMENTS),
+        ("rounded", judge_rounded, ROUNDING_ENLARGEMENTS),
+    ):
+        needed = smallest_enlargements(judge, images, attack.best, attack.label, factors)
         result[f"{name}_success"] = _share(needed == 1)
         result[f"{name}_success_enlarged"] = _share(torch.isfinite(needed))
     noise = noise_success(

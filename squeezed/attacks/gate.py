@@ -15,6 +15,8 @@ MINIMUM_SHARE_KEPT = 0.95
 """Of the adversarial images that must still fool the deployed engine, and when rounded."""
 MAXIMUM_NOISE_SHARE = 0.5
 """Of the attack's success: what random noise may reach."""
+MAXIMUM_EXCESS = 0.02
+"""By which another attack may fool more images: one in 50 is a stray image, not a mask."""
 
 
 def failures(checks: Mapping[str, Any]) -> list[str]:
@@ -34,7 +36,7 @@ def failures(checks: Mapping[str, Any]) -> list[str]:
 
     def at_most(name: str, bound: float, clause: str) -> None:
         value = checks[name]
-        check(name, value is not None and value <= bound, clause)
+        check(name, value is not None and value <= bound + 1e-9, clause)
 
     def at_least(name: str, bound: float, clause: str) -> None:
         value = checks[name]
@@ -66,7 +68,7 @@ def failures(checks: Mapping[str, Any]) -> list[str]:
     if checks["transfer_success_doubled"] is not None:
         at_most(
             "transfer_success_doubled",
-            checks["success_at_doubled_distance"] or 0.0,
+            (checks["success_at_doubled_distance"] or 0.0) + MAXIMUM_EXCESS,
             f"changes that fool the baseline, doubled, fool it more often "
             f"({_percent(checks['transfer_success_doubled'])}) than the attack on itself does at "
             f"the same distances ({_percent(checks['success_at_doubled_distance'])})",
@@ -79,7 +81,7 @@ def failures(checks: Mapping[str, Any]) -> list[str]:
     )
     at_most(
         "square_success",
-        checks["success_at_square_budget"] or 0.0,
+        (checks["success_at_square_budget"] or 0.0) + MAXIMUM_EXCESS,
         f"an attack without gradients fools more images ({_percent(checks['square_success'])}) "
         f"than the gradient attack does at the same distance "
         f"({_percent(checks['success_at_square_budget'])})",
@@ -93,7 +95,7 @@ def failures(checks: Mapping[str, Any]) -> list[str]:
         "rounded_success_enlarged",
         MINIMUM_SHARE_KEPT,
         f"only {_percent(checks['rounded_success_enlarged'])} of the adversarial images survive "
-        "rounding to 8-bit pixels, even enlarged",
+        "rounding to 8-bit pixels, even doubled",
     )
     return list(dict.fromkeys(found))
 
