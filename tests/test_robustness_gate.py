@@ -139,7 +139,7 @@ def test_smallest_enlargement_is_found() -> None:
 
 
 def test_a_change_shorter_than_the_rounding_survives_it_doubled() -> None:
-    """An image that stands on the boundary is no sign of a mask: its change is below a grey level."""
+    """An image on the boundary is no sign of a mask: its change is below a grey level."""
     levels = torch.full((1, 1, 1, 1), 100 / 255)
     adversarial = levels + 0.4 / 255
 
