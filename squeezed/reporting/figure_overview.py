@@ -15,6 +15,10 @@ from squeezed.reporting.vocabulary import VARIANT_COLOURS, variant_name
 from squeezed.reporting.wording import Format, megabytes, number, percent, times
 
 PANEL_SIZE = (3.05, 2.5)
+BAR = 0.16
+"""How far below the middle of a row its bar is; the variant's name stands above."""
+VALUES_SHARE = 0.24
+"""Of a panel's width, what the column of values takes."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def _draw_panel(
         _draw_variant(axes, panel, row, ours[variant], VARIANT_COLOURS.get(variant, MUTED))
         printed = panel.printed(dataset, variant)
         if printed is not None:
-            axes.plot(printed, row, "D", mfc="none", mec=MUTED, ms=5, mew=1, zorder=4)
+            axes.plot(printed, row + BAR, "D", mfc="none", mec=INK, ms=6, mew=1, zorder=4)
         doubtful = panel.key == "robustness" and unreliable_reason(experiment, variant)
         label = variant_name(variant) + (" *" if doubtful else "")
         axes.text(
@@ -121,7 +125,8 @@ def _draw_panel(
     axes.spines["bottom"].set_visible(False)
     axes.set_xticks([])
     low, high = axes.get_xlim()
-    axes.set_xlim(0 if panel.from_zero else low, high + 0.34 * (high - low))
+    low = 0 if panel.from_zero else low
+    axes.set_xlim(low, high + VALUES_SHARE / (1 - VALUES_SHARE) * (high - low))
     axes.set_title(f"{panel.title}")
     axes.text(
         1, 1.03, panel.better, transform=axes.transAxes, ha="right", fontsize=7.5, color=MUTED
@@ -135,7 +140,7 @@ def _draw_variant(
     if estimate is None:
         axes.text(
             0,
-            row + 0.16,
+            row + BAR,
             "no result",
             transform=axes.get_yaxis_transform(),
             fontsize=8,
@@ -145,19 +150,19 @@ def _draw_variant(
         )
         return
     if panel.from_zero:
-        axes.barh(row + 0.16, estimate.value, height=0.34, color=colour, zorder=2)
+        axes.barh(row + BAR, estimate.value, height=0.34, color=colour, zorder=2)
     else:
-        axes.plot(estimate.value, row + 0.16, "o", color=colour, ms=7, zorder=3)
-    right = estimate.value
+        axes.plot(estimate.value, row + BAR, "o", color=colour, ms=7, zorder=3)
     if estimate.low is not None and estimate.high is not None:
         ink = INK if panel.from_zero else colour
-        axes.plot([estimate.low, estimate.high], [row + 0.16] * 2, "-", color=ink, lw=1.6, zorder=3)
-        right = max(right, estimate.high)
-    axes.annotate(
+        axes.plot([estimate.low, estimate.high], [row + BAR] * 2, "-", color=ink, lw=1.6, zorder=3)
+    # In a column of their own, where no interval and no diamond can reach them.
+    axes.text(
+        1,
+        row + BAR,
         panel.form(estimate.value),
-        (right, row + 0.16),
-        xytext=(6, 0),
-        textcoords="offset points",
+        transform=axes.get_yaxis_transform(),
+        ha="right",
         va="center",
         fontsize=9,
         weight="bold",

@@ -2,11 +2,18 @@
 
 from squeezed.reporting.claims.claim import DISTANCE_MARGIN, SHARE_MARGIN
 from squeezed.reporting.claims.explainability import (
+    METHOD,
     judge_localisation,
     judge_none_worse,
     judge_quantized_best,
 )
-from squeezed.reporting.claims.verdict import Judgement, Verdict, exceeds, stays_within
+from squeezed.reporting.claims.verdict import (
+    Finding,
+    Judgement,
+    Verdict,
+    exceeds,
+    stays_within,
+)
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import metric
 from squeezed.reporting.measures import (
@@ -17,8 +24,8 @@ from squeezed.reporting.measures import (
     negated,
     unreliable_reason,
 )
-from squeezed.reporting.vocabulary import listed, variant_name
-from squeezed.reporting.wording import grey_levels, percent, points, times, with_interval
+from squeezed.reporting.vocabulary import listed
+from squeezed.reporting.wording import grey_levels, percent, plain, points, times, with_interval
 
 
 def plain_words(experiment: Experiment) -> list[tuple[str, str]]:
@@ -27,14 +34,17 @@ def plain_words(experiment: Experiment) -> list[tuple[str, str]]:
         ("Does quantization protect?", _protects(experiment, "quantized")),
         ("Does pruning protect?", _protects(experiment, "pruned")),
         ("Do the paper's settings give its figures?", _stated_settings(experiment)),
-        ("Do compressed models cluster as well?", _verdict(judge_none_worse(experiment))),
+        (
+            "Do compressed models cluster as well?",
+            _verdict(judge_none_worse(experiment), _pixels(experiment)),
+        ),
         (
             "Are the quantized model's clusters the most distinct?",
-            _verdict(judge_quantized_best(experiment)),
+            _verdict(judge_quantized_best(experiment), _pixels(experiment)),
         ),
         (
             "Is localisation preserved, and even enhanced?",
-            _verdict(judge_localisation(experiment)),
+            _verdict(judge_localisation(experiment), _random_map(experiment)),
         ),
     ]
     return [(question, answer) for question, answer in pairs if answer]
@@ -71,26 +81,55 @@ def _stated_settings(experiment: Experiment) -> str:
     )
 
 
-def _verdict(judgement: Judgement) -> str:
-    """Return a verdict as an answer, with the variants that fail."""
+def _pixels(experiment: Experiment) -> str:
+    """Return the control of the clusters: neighbours among the pixels, without any network."""
+    pixels = metric(experiment, "baseline", "embedding", "pixels_knn_accuracy")
+    ours = metric(experiment, "baseline", "embedding", "knn_accuracy")
+    if pixels is None or ours is None:
+        return ""
+    return (
+        f" Control: neighbours among the pixels themselves are right for {percent(pixels.value)}, "
+        f"among the baseline's features for {with_interval(ours, percent)}."
+    )
+
+
+def _random_map(experiment: Experiment) -> str:
+    """Return the control of the maps: the insertion score of a random one."""
+    random = metric(experiment, "baseline", "cam", "random_insertion_auc")
+    ours = metric(experiment, "baseline", "cam", f"{METHOD}_insertion_auc")
+    if random is None or ours is None:
+        return ""
+    return (
+        f" Control: by insertion a random map scores {plain(random.value)}, the baseline's "
+        f"{with_interval(ours, plain)}."
+    )
+
+
+def _verdict(judgement: Judgement, control: str) -> str:
+    """Return a verdict as an answer: what fails or is open with its figures, and the control."""
     if not judgement.ours:
         return ""
-    failing = [f.subject for f in judgement.findings if f.holds is False]
-    open_ones = [f.subject for f in judgement.findings if f.holds is None]
+    failing = [f for f in judgement.findings if f.holds is False]
+    open_ones = [f for f in judgement.findings if f.holds is None]
     doubt = f" But: {judgement.doubts[0]}" if judgement.doubts else ""
+    figures = f" ({listed(list(judgement.ours)).replace(':, ', ': ')})"
     match judgement.verdict:
         case Verdict.REPRODUCED:
-            return "Yes, in every comparison."
+            return f"Yes, in every comparison{figures}.{control}"
         case Verdict.NOT_SUPPORTED:
-            return f"The figures say so, but it does not mean what it seems to. {doubt[6:]}"
+            return (
+                f"The figures say so{figures}, but it does not mean what it seems to. "
+                f"{judgement.doubts[0]}{control}"
+            )
         case Verdict.NOT_REPRODUCED:
-            return f"No. {judgement.findings[0].sentence}{doubt}"
+            return f"No. {_sentences(failing)}{doubt}{control}"
         case Verdict.PARTLY:
-            return f"Not altogether: it fails for {_named(failing)}.{doubt}"
+            return f"Not altogether. {_sentences(failing)}{doubt}{control}"
         case _:
-            return f"It cannot be told yet for {_named(open_ones)}.{doubt}"
+            return f"It cannot be told yet. {_sentences(open_ones)}{doubt}{control}"
 
 
-def _named(subjects: list[str]) -> str:
-    names = {"enhanced": "“enhanced”"}
-    return listed([names.get(s, variant_name(s)) for s in dict.fromkeys(subjects)])
+def _sentences(findings: list[Finding]) -> str:
+    """Return the first finding of each variant or score in words."""
+    first = {finding.subject: finding.sentence for finding in reversed(findings)}
+    return " ".join(first[subject] for subject in dict.fromkeys(f.subject for f in findings))

@@ -1,5 +1,6 @@
 """Table II with the paper's arrangement as rows of its own, and what single settings change."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import pandas as pd
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.measures import PAPER_ATTACK
 from squeezed.reporting.tables import Cell, Column, Table, attack_columns, make_table
-from squeezed.reporting.vocabulary import variant_name
+from squeezed.reporting.vocabulary import listed, variant_name
 from squeezed.reporting.wording import NONE, Format, grey_levels, percent, plain
 
 PAPER_ARRANGEMENT = "attack_paper_arrangement"
@@ -87,4 +88,14 @@ def _variation_row(row: pd.Series) -> tuple[str, list[Cell]]:
         if name in row.index:
             value = row[name]
             cells.append(Cell(NONE) if pd.isna(value) else Cell(form(float(value)), float(value)))
-    return str(row["variation"]).replace("_", " "), cells
+    return _changes_in_words(row), cells
+
+
+def _changes_in_words(row: pd.Series) -> str:
+    """Name a variation by what it changes: "learning rate 0.0001"; else by its name."""
+    changes = json.loads(str(row.get("changes", "{}")))
+    words = [
+        name.replace("_", " ") if value is True else f"{name.replace('_', ' ')} {value}"
+        for name, value in changes.items()
+    ]
+    return listed(words) or str(row["variation"]).replace("_", " ")

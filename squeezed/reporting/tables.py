@@ -226,7 +226,7 @@ def attack_columns(attack: str) -> tuple[Column, ...]:
         Column(
             "l2_median", "L2 median", "Of the successful changes, pixels in [0, 1]", plain, attack
         ),
-        Column("linf_median", "L∞ median", "Largest change of a pixel", plain, attack),
+        Column("linf_median", "L∞ median", "Largest change of a pixel", grey_levels, attack),
         Column(
             "max_abs_change",
             "Moved at most",

@@ -238,7 +238,8 @@ class MadeUp:
             folder / "embedding.json",
             n
             | _triple("knn_accuracy", knn, knn_half)
-            | _triple("silhouette", silhouette, silhouette_half),
+            | _triple("silhouette", silhouette, silhouette_half)
+            | _triple("pixels_knn_accuracy", 0.4, 0.01),
             provenance=PROVENANCE,
         )
         write_result(
@@ -254,7 +255,7 @@ class MadeUp:
             | _triple("guided_backprop_insertion_auc", 0.7, 0.005)
             | _triple("guided_backprop_deletion_auc", 0.3, 0.005)
             | _triple("guided_backprop_share_on_object", share, share_half)
-            | {"edge_share_on_object": self.edge_on_object}
+            | {"edge_share_on_object": self.edge_on_object, "random_insertion_auc": 0.5}
             | _triple(
                 "guided_backprop_randomised_rank_correlation", self.randomised_correlation, 0.02
             )

@@ -44,11 +44,15 @@ def test_the_stated_settings(tmp_path: Path) -> None:
 
 def test_explanations(tmp_path: Path) -> None:
     found = answers(tmp_path / "a", MadeUp(on_object={"quantized": (0.6, 0.005)}))
-    assert found["Do compressed models cluster as well?"] == "Yes, in every comparison."
+    cluster = found["Do compressed models cluster as well?"]
+    assert cluster.startswith("Yes, in every comparison (neighbours in the map: Pruned ")
+    assert "Control: neighbours among the pixels themselves" in cluster
     assert found["Are the quantized model's clusters the most distinct?"].startswith("No.")
-    assert found["Is localisation preserved, and even enhanced?"].startswith("Yes")
+    localised = found["Is localisation preserved, and even enhanced?"]
+    assert localised.startswith("Yes") and "a random map scores 0.500" in localised
     worse = answers(tmp_path / "b", MadeUp(map_knn={"ablated": (0.8, 0.004)}))
-    assert "fails for Ablated" in worse["Do compressed models cluster as well?"]
+    answer = worse["Do compressed models cluster as well?"]
+    assert answer.startswith("Not altogether. Ablated differs by −") and "Pruned" not in answer
     edge = answers(tmp_path / "c", MadeUp(edge_on_object=0.9))
     assert "an edge detector" in edge["Is localisation preserved, and even enhanced?"]
 

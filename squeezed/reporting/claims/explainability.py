@@ -102,7 +102,7 @@ def judge_quantized_best(experiment: Experiment) -> Judgement:
         if not known:
             findings.append(
                 Finding(
-                    score.metric,
+                    score.name,
                     None,
                     f"No scores for {score.name}.",
                     f"the result {score.analysis} of Quantized",
@@ -115,7 +115,7 @@ def judge_quantized_best(experiment: Experiment) -> Judgement:
         ours.append(f"{score.name} {with_interval(gain, score.form)}")
         findings.append(
             Finding(
-                score.metric,
+                score.name,
                 exceeds(gain, score.margin),
                 f"Against its closest rival the quantized model scores {words}.",
                 what_it_takes(gain, score.margin, f"the result {score.analysis}"),

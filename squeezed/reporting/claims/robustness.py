@@ -203,7 +203,8 @@ def _gate(experiment: Experiment, variants: list[str]) -> list[str]:
     for variant in variants:
         reason = unreliable_reason(experiment, variant)
         if reason is not None:
-            doubts.append(f"{variant_name(variant)} is marked unreliable: {reason}")
+            why = reason.removeprefix("Unreliable: ")
+            doubts.append(f"{variant_name(variant)} is marked unreliable: {why}")
     return doubts
 
 

@@ -1,6 +1,7 @@
 """How a verdict is reached: findings that hold, fail or are open, and what follows from them."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -146,5 +147,17 @@ def judge(
         ours=tuple(ours),
         findings=tuple(findings),
         doubts=tuple(doubts),
-        needs="; ".join(open_needs) if verdict is Verdict.UNDECIDED else "",
+        needs="; ".join(_hardest(list(open_needs))) if verdict is Verdict.UNDECIDED else "",
     )
+
+
+def _hardest(needs: Sequence[str]) -> list[str]:
+    """Of several sample sizes keep the largest of a kind: it decides the others, too."""
+    kept: dict[str, tuple[int, str]] = {}
+    for need in needs:
+        size = re.fullmatch(r"about ([\d,]+) (seeds|test images) .*", need)
+        kind = size[2] if size else need
+        count = int(size[1].replace(",", "")) if size else 0
+        if kind not in kept or count > kept[kind][0]:
+            kept[kind] = count, need
+    return [need for _, need in kept.values()]
