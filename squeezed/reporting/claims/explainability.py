@@ -13,7 +13,7 @@ from squeezed.reporting.claims.verdict import (
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import Estimate, difference, metric
 from squeezed.reporting.measures import maps_depend_on_weights, negated
-from squeezed.reporting.vocabulary import variant_name
+from squeezed.reporting.vocabulary import listed, variant_name
 from squeezed.reporting.wording import Format, plain, points, with_interval
 
 
@@ -156,7 +156,9 @@ def _preserved(variant: str, known: list[tuple[Score, Estimate]]) -> Finding:
         (what_it_takes(gain, -score.margin, "") for score, gain in known if states[score] is None),
         "",
     )
-    return Finding(variant, holds, f"{name}, better than the baseline by: {words}.", needs)
+    worse = [score.name for score, state in states.items() if state is False]
+    tail = f" So it is worse by {listed(worse)}." if worse else ""
+    return Finding(variant, holds, f"{name}, better than the baseline by: {words}.{tail}", needs)
 
 
 def _enhanced(known: list[tuple[Score, Estimate]]) -> Finding:
