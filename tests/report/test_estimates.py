@@ -177,6 +177,18 @@ def test_distances_are_compared_on_the_same_images(tmp_path: Path) -> None:
     assert ratio.low <= 0.5 <= ratio.high
 
 
+def test_each_image_is_compared_with_itself(tmp_path: Path) -> None:
+    """Lengths that differ a thousandfold between images, and by a fifth between variants."""
+    experiment = results(tmp_path, MadeUp(), (0,), "attacks")
+    lengths = np.random.default_rng(0).lognormal(0, 2, 60)
+    for variant, factor in (("baseline", 1.0), ("pruned", 1.2)):
+        frame = pd.DataFrame({"index": np.arange(60), "success": 1, "l2": factor * lengths})
+        frame.to_csv(experiment.path(0, variant, "attack_strong_images.csv"), index=False)
+    ratio = distance_ratio(experiment, "pruned")
+    assert ratio is not None
+    assert ratio.low == pytest.approx(1.2) and ratio.high == pytest.approx(1.2)
+
+
 def test_robust_accuracy_counts_each_image_until_its_budget() -> None:
     images = pd.DataFrame(
         {
