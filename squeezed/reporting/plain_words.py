@@ -63,7 +63,7 @@ def _protects(experiment: Experiment, variant: str) -> str:
         return f"A little: {fooled}, but {length}."
     if stays_within(ratio, 1 + DISTANCE_MARGIN):
         return f"No: {fooled}, {length}."
-    return f"It cannot be told from so few images: {fooled}, {length}."
+    return f"It cannot be told from so little: {fooled}, {length}."
 
 
 def _stated_settings(experiment: Experiment) -> str:
@@ -122,7 +122,7 @@ def _verdict(judgement: Judgement, control: str) -> str:
                 f"{judgement.doubts[0]}{control}"
             )
         case Verdict.NOT_REPRODUCED:
-            return f"No. {_sentences(failing)}{doubt}{control}"
+            return f"No. {failing[0].sentence}{doubt}{control}"
         case Verdict.PARTLY:
             return f"Not altogether. {_sentences(failing)}{doubt}{control}"
         case _:
