@@ -1,0 +1,54 @@
+"""The committed reference reports: whole, made by committed code, and silent about the machine."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from squeezed.configuration import complete_configuration, load_schema
+from squeezed.reporting.claims.catalogue import CLAIMS
+
+PROJECT = Path(__file__).parents[2]
+REFERENCE = PROJECT / "reports" / "reference"
+RUNS = sorted(path.stem for path in REFERENCE.glob("*.yaml"))
+
+
+def test_there_are_reference_runs() -> None:
+    assert RUNS == ["cifar10", "imagenet10", "svhn"]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_configuration_is_valid(run: str) -> None:
+    shipped = yaml.safe_load((PROJECT / "config.yaml").read_text())
+    own = yaml.safe_load((REFERENCE / f"{run}.yaml").read_text())
+    for section in ("datasets", "experiments"):
+        for name, values in own[section].items():
+            own[section][name] = {**shipped[section].get(name, {}), **values}
+    complete_configuration({**shipped, **own}, load_schema(PROJECT / "config.schema.yaml"))
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_report_is_whole(run: str) -> None:
+    page = (REFERENCE / run / "report.html").read_text()
+    assert len(page) < 5e6
+    assert "This run is not complete" not in page
+    claims = pd.read_csv(REFERENCE / run / "tables" / "claims.csv")
+    assert list(claims["claim"]) == [claim.key for claim in CLAIMS]
+    drawn = {path.stem for path in (REFERENCE / run / "figures" / run).glob("*.svg")}
+    assert drawn >= {"adversarial", "cam_guided_backprop", "cam_grad_cam", "robustness", "tsne"}
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_report_says_which_committed_code_made_it(run: str) -> None:
+    text = (REFERENCE / run / "report.md").read_text()
+    assert re.search(r"^- Commits?: [0-9a-f]{12}", text, re.MULTILINE)
+    assert "-dirty" not in text
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_no_path_of_a_machine_is_in_it(run: str) -> None:
+    for path in (REFERENCE / run).rglob("*"):
+        if path.is_file():
+            assert not re.search(r"(?<![\w.])/(work|home|root|tmp|Users)/", path.read_text()), path
