@@ -65,8 +65,8 @@ MODEL = "models/{experiment}/seed{seed}/{variant}.safetensors"
 # Variants are timed side by side, so their times are one result for each seed.
 TIMING = "results/{experiment}/seed{seed}/"
 TIMING_LOG = "logs/{experiment}/seed{seed}/"
-RESULT = TIMING + "{variant}/"
-LOG = TIMING_LOG + "{variant}/"
+RESULT = "results/{experiment}/seed{seed}/{variant}/"
+LOG = "logs/{experiment}/seed{seed}/{variant}/"
 REPORT = "reports/generated/report.html"
 PARTIAL_REPORT = "reports/partial"
 
