@@ -62,11 +62,11 @@ except UserError as error:
 
 DATASET = "data/{dataset}.safetensors"
 MODEL = "models/{experiment}/seed{seed}/{variant}.safetensors"
+RESULT = "results/{experiment}/seed{seed}/{variant}/"
+LOG = "logs/{experiment}/seed{seed}/{variant}/"
 # Variants are timed side by side, so their times are one result for each seed.
 TIMING = "results/{experiment}/seed{seed}/"
 TIMING_LOG = "logs/{experiment}/seed{seed}/"
-RESULT = "results/{experiment}/seed{seed}/{variant}/"
-LOG = "logs/{experiment}/seed{seed}/{variant}/"
 REPORT = "reports/generated/report.html"
 PARTIAL_REPORT = "reports/partial"
 
