@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from squeezed.models.call_graph import call_graph
 from squeezed.models.classifier import Classifier
@@ -28,28 +28,25 @@ def absorb_deviation(model: Classifier) -> None:
     """Move the normalisation's division into the convolutions that read the images, in place.
 
     The mean cannot follow it: they pad with zeros, which stand for the mean. Nothing happens where
-    anything but plain convolutions reads the images.
+    anything but plain convolutions reads the images, or such a convolution is called again.
 
     Raises:
         UserError: if torch.fx cannot trace the network.
     """
-    (images,) = (node for node in call_graph(model.network).nodes if node.op == "placeholder")
-    readers = [_convolution(model.network, node) for node in images.users]
-    convolutions = list({id(reader): reader for reader in readers if reader is not None}.values())
-    if None in readers or len(convolutions) != len(readers):
+    nodes = list(call_graph(model.network).nodes)
+    calls = [
+        model.network.get_submodule(str(node.target)) if node.op == "call_module" else None
+        for node in nodes
+    ]
+    (images,) = (node for node in nodes if node.op == "placeholder")
+    readers = [module for node, module in zip(nodes, calls, strict=True) if node in images.users]
+    plain = [m for m in readers if type(m) is nn.Conv2d and m.groups == 1 and calls.count(m) == 1]
+    if len(plain) < len(readers):
         return
     with torch.no_grad():
-        for convolution in convolutions:
+        for convolution in plain:
             convolution.weight.div_(model.normalise.std)
     model.normalise = Centre(model.normalise.mean)  # type: ignore[assignment]
-
-
-def _convolution(network: nn.Module, node: fx.Node) -> nn.Conv2d | None:
-    """Return the convolution that a node calls, None where it is something else."""
-    if node.op != "call_module":
-        return None
-    module = network.get_submodule(str(node.target))
-    return module if type(module) is nn.Conv2d and module.groups == 1 else None
 
 
 def streamline(network: nn.Module) -> None:
