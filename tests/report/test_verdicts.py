@@ -10,6 +10,7 @@ from squeezed.reporting.claims.catalogue import CLAIMS
 from squeezed.reporting.claims.verdict import (
     Finding,
     Judgement,
+    Need,
     Verdict,
     exceeds,
     judge,
@@ -56,11 +57,23 @@ def every(value: float, variants: tuple[str, ...] = COMPRESSED) -> dict[str, flo
 def test_verdicts_follow_from_findings(
     holds: list[bool | None], doubts: list[str], verdict: Verdict
 ) -> None:
-    findings = [Finding("x", value, "found.", "more") for value in holds]
+    findings = [Finding("x", value, "found.", Need("more")) for value in holds]
     assert verdict_of(findings, doubts) is verdict
     judgement = judge(findings, [], doubts)
     assert judgement.verdict is verdict
     assert bool(judgement.needs) == (verdict is Verdict.UNDECIDED and None in holds)
+
+
+def test_of_several_samples_the_largest_is_asked_for() -> None:
+    needs = [
+        what_it_takes(Estimate(value, value - 0.1, value + 0.1, None, basis, 3), 0.0, "")
+        for value, basis in [(0.05, "3 seeds"), (0.01, "3 seeds"), (0.04, "3 images")]
+    ]
+    findings = [Finding("x", None, "open.", need) for need in [*needs, Need("the attack")]]
+    assert judge(findings, []).needs == (
+        "about 300 seeds instead of 3; about 19 test images instead of 3, or several seeds; "
+        "the attack"
+    )
 
 
 def test_an_interval_that_straddles_the_threshold_decides_nothing() -> None:
@@ -77,11 +90,11 @@ def test_an_interval_that_straddles_the_threshold_decides_nothing() -> None:
 
 def test_what_it_takes_grows_with_the_square_of_the_uncertainty() -> None:
     far = Estimate(0.04, 0.02, 0.06, None, "1,000 images", 1000)
-    assert "4,000 test images" in what_it_takes(far, 0.05, "")
+    assert "4,000 test images" in what_it_takes(far, 0.05, "").words
     seeds = Estimate(0.04, 0.02, 0.06, None, "3 seeds", 3)
-    assert "12 seeds" in what_it_takes(seeds, 0.05, "")
-    assert what_it_takes(None, 0.05, "the evaluation") == "the evaluation"
-    assert "on the threshold" in what_it_takes(far, 0.04, "")
+    assert "12 seeds" in what_it_takes(seeds, 0.05, "").words
+    assert what_it_takes(None, 0.05, "the evaluation").words == "the evaluation"
+    assert "on the threshold" in what_it_takes(far, 0.04, "").words
 
 
 def test_accuracy(tmp_path: Path) -> None:

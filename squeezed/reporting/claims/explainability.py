@@ -6,6 +6,7 @@ from squeezed.reporting.claims.claim import SCORE_MARGIN, SHARE_MARGIN, Claim
 from squeezed.reporting.claims.verdict import (
     Finding,
     Judgement,
+    Need,
     exceeds,
     judge,
     what_it_takes,
@@ -105,7 +106,7 @@ def judge_quantized_best(experiment: Experiment) -> Judgement:
                     score.name,
                     None,
                     f"No scores for {score.name}.",
-                    f"the result {score.analysis} of Quantized",
+                    Need(f"the result {score.analysis} of Quantized"),
                 )
             )
             continue
@@ -148,13 +149,13 @@ def _last_score(experiment: Experiment) -> str:
 def _preserved(variant: str, known: list[tuple[Score, Estimate]]) -> Finding:
     name = variant_name(variant)
     if not known:
-        return Finding(variant, None, f"{name}: no map.", f"the result cam of {name}")
+        return Finding(variant, None, f"{name}: no map.", Need(f"the result cam of {name}"))
     states = {score: exceeds(gain, -score.margin) for score, gain in known}
     words = ", ".join(f"{score.name} {with_interval(g, score.form)}" for score, g in known)
     holds = False if False in states.values() else None if None in states.values() else True
     needs = next(
         (what_it_takes(gain, -score.margin, "") for score, gain in known if states[score] is None),
-        "",
+        None,
     )
     worse = [score.name for score, state in states.items() if state is False]
     tail = f" So it is worse by {listed(worse)}." if worse else ""
@@ -163,7 +164,7 @@ def _preserved(variant: str, known: list[tuple[Score, Estimate]]) -> Finding:
 
 def _enhanced(known: list[tuple[Score, Estimate]]) -> Finding:
     if not known:
-        return Finding("enhanced", None, "Quantized: no map.", "the result cam of Quantized")
+        return Finding("enhanced", None, "Quantized: no map.", Need("the result cam of Quantized"))
     states = [exceeds(gain, score.margin) for score, gain in known]
     best, gain = max(known, key=lambda pair: pair[1].value)
     holds = True if True in states else None if None in states else False

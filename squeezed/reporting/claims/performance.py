@@ -5,6 +5,7 @@ from squeezed.reporting.claims.claim import TIME_MARGIN, Claim
 from squeezed.reporting.claims.verdict import (
     Finding,
     Judgement,
+    Need,
     exceeds,
     judge,
     stays_within,
@@ -61,7 +62,9 @@ def judge_size(experiment: Experiment) -> Judgement:
         if quantized is None or other is None:
             which = "Quantized" if quantized is None else name
             findings.append(
-                Finding(variant, None, f"{which}: no file size.", f"the evaluation of {which}")
+                Finding(
+                    variant, None, f"{which}: no file size.", Need(f"the evaluation of {which}")
+                )
             )
             continue
         ours.append(f"{name} {megabytes(other)}")
@@ -107,7 +110,7 @@ def judge_speed(experiment: Experiment) -> Judgement:
 def judge_ablated_size(experiment: Experiment) -> Judgement:
     """Judge the two things that the paper says of the ablated model's size."""
     ratio = ratio_to_baseline(experiment, "ablated", "evaluation", "model_size_bytes")
-    needs = "the evaluation of Baseline and Ablated"
+    needs = Need("the evaluation of Baseline and Ablated")
     if ratio is None:
         missing = Finding("ablated", None, "The ablated model was not evaluated.", needs)
         return judge([missing], [])

@@ -1,7 +1,6 @@
 """How a verdict is reached: findings that hold, fail or are open, and what follows from them."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -20,6 +19,17 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True)
+class Need:
+    """What it would take to decide a comparison that is open."""
+
+    words: str
+    unit: str = ""
+    """What more of would do, seeds or images; empty where it takes something else."""
+    count: int = 0
+    """How many of them."""
+
+
+@dataclass(frozen=True)
 class Finding:
     """One comparison that a claim rests on."""
 
@@ -29,7 +39,7 @@ class Finding:
     """None: open, because the data are missing or their uncertainty is too large."""
     sentence: str
     """What was found, with the figures."""
-    needs: str = ""
+    needs: Need | None = None
     """Where it is open: what it would take to decide it."""
 
 
@@ -76,7 +86,7 @@ def stays_within(estimate: Estimate | None, threshold: float) -> bool | None:
     return None
 
 
-def what_it_takes(estimate: Estimate | None, threshold: float, missing: str) -> str:
+def what_it_takes(estimate: Estimate | None, threshold: float, missing: str) -> Need:
     """Return what would decide a comparison that is open.
 
     The interval shrinks with the square root of the sample: to clear the threshold from where the
@@ -88,19 +98,22 @@ def what_it_takes(estimate: Estimate | None, threshold: float, missing: str) -> 
         missing: what to do where the figure is missing.
     """
     if estimate is None or estimate.half_width is None:
-        return missing
+        return Need(missing)
     distance = abs(estimate.value - threshold)
     if not math.isfinite(estimate.half_width) or distance < 1e-3 * estimate.half_width:
-        return "more seeds: the figure lies on the threshold"
+        return Need("more seeds: the figure lies on the threshold")
     factor = (estimate.half_width / distance) ** 2
     unit = next((name for name in ("seeds", "images") if name in estimate.basis), None)
     if unit is None or not estimate.n:
-        return "more seeds or a quieter machine"
+        return Need("more seeds or a quieter machine")
     count = math.ceil(estimate.n * max(factor, 1.0))
     if unit == "seeds":
         # Student's factor also shrinks with more seeds, so this errs on the safe side.
-        return f"about {max(count, estimate.n + 1):,} seeds instead of {estimate.n}"
-    return f"about {_rounded(count):,} test images instead of {estimate.n:,}, or several seeds"
+        count = max(count, estimate.n + 1)
+        return Need(f"about {count:,} seeds instead of {estimate.n}", unit, count)
+    count = _rounded(count)
+    words = f"about {count:,} test images instead of {estimate.n:,}, or several seeds"
+    return Need(words, unit, count)
 
 
 def _rounded(count: int) -> int:
@@ -140,24 +153,22 @@ def judge(
         Verdict.PARTLY: [f.sentence for f in findings if f.holds is not None],
         Verdict.UNDECIDED: [f.sentence for f in findings if f.holds is None],
     }[verdict]
-    open_needs = dict.fromkeys(f.needs for f in findings if f.holds is None and f.needs)
+    needs = [f.needs for f in findings if f.holds is None and f.needs and f.needs.words]
     return Judgement(
         verdict=verdict,
         reason=" ".join(decisive) or "There is nothing to judge it by.",
         ours=tuple(ours),
         findings=tuple(findings),
         doubts=tuple(doubts),
-        needs="; ".join(_hardest(list(open_needs))) if verdict is Verdict.UNDECIDED else "",
+        needs="; ".join(_hardest(needs)) if verdict is Verdict.UNDECIDED else "",
     )
 
 
-def _hardest(needs: Sequence[str]) -> list[str]:
-    """Of several sample sizes keep the largest of a kind: it decides the others, too."""
-    kept: dict[str, tuple[int, str]] = {}
+def _hardest(needs: Sequence[Need]) -> list[str]:
+    """Return the needs in words; of several counts of one unit the largest decides the others."""
+    kept: dict[str, Need] = {}
     for need in needs:
-        size = re.fullmatch(r"about ([\d,]+) (seeds|test images) .*", need)
-        kind = size[2] if size else need
-        count = int(size[1].replace(",", "")) if size else 0
-        if kind not in kept or count > kept[kind][0]:
-            kept[kind] = count, need
-    return [need for _, need in kept.values()]
+        key = need.unit or need.words
+        if key not in kept or need.count > kept[key].count:
+            kept[key] = need
+    return [need.words for need in kept.values()]
