@@ -131,5 +131,7 @@ def _verdict(judgement: Judgement, control: str) -> str:
 
 def _sentences(findings: list[Finding]) -> str:
     """Return the first finding of each variant or score in words."""
-    first = {finding.subject: finding.sentence for finding in reversed(findings)}
-    return " ".join(first[subject] for subject in dict.fromkeys(f.subject for f in findings))
+    first: dict[str, str] = {}
+    for finding in findings:
+        first.setdefault(finding.subject, finding.sentence)
+    return " ".join(first.values())

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from squeezed.configuration import complete_configuration, load_schema
 from squeezed.reporting.claims.catalogue import CLAIMS
@@ -23,10 +24,8 @@ def test_there_are_reference_runs() -> None:
 def test_the_configuration_is_valid(run: str) -> None:
     shipped = yaml.safe_load((PROJECT / "config.yaml").read_text())
     own = yaml.safe_load((REFERENCE / f"{run}.yaml").read_text())
-    for section in ("datasets", "experiments"):
-        for name, values in own[section].items():
-            own[section][name] = {**shipped[section].get(name, {}), **values}
-    complete_configuration({**shipped, **own}, load_schema(PROJECT / "config.schema.yaml"))
+    update_config(shipped, own)  # as `snakemake --configfile` does
+    complete_configuration(shipped, load_schema(PROJECT / "config.schema.yaml"))
 
 
 @pytest.mark.parametrize("run", RUNS)
