@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import helper, numpy_helper
 
 from squeezed.checkpoint import ModelCard
 from squeezed.compression.ablation import ablate_convolutions
@@ -22,6 +23,7 @@ from squeezed.deployment.engine import Engine
 from squeezed.deployment.export import export_onnx
 from squeezed.deployment.integer_weights import (
     int8_products_are_exact,
+    pad_image_channels,
     prepare_weights,
     shift_to_int8,
 )
@@ -168,6 +170,59 @@ def test_int8_weights_give_the_same_logits_as_uint8(scheme, tmp_path):
     batch = images(100, seed=3).numpy()
     logits = Engine(path, 1).logits(batch)
     assert np.array_equal(logits, Engine(tmp_path / "int8.onnx", 1).logits(batch))
+
+
+@pytest.mark.parametrize(("centred", "padded_layers"), [(True, 1), (False, 0)])
+def test_an_empty_channel_leaves_the_logits_as_they_are(centred, padded_layers, tmp_path):
+    """Bit for bit; and only where the weights have no zero point is there a kernel to gain."""
+    if not int8_products_are_exact():
+        pytest.skip("int8 products saturate on this processor")
+    model, description = quantize_model(tiny_vgg(), [images(16)], centred=centred)
+    path = tmp_path / "model.onnx"
+    export_onnx(path, model, card_of(quantization=description))
+    padded = onnx.load(path)
+    shift_to_int8(padded)
+    assert pad_image_channels(padded) == padded_layers
+    assert pad_image_channels(padded) == 0  # nothing is left to pad
+    onnx.checker.check_model(padded, full_check=True)
+    onnx.save(padded, tmp_path / "padded.onnx")
+    batch = images(100, seed=3).numpy()
+    logits = Engine(path, 1).logits(batch)
+    assert np.array_equal(logits, Engine(tmp_path / "padded.onnx", 1).logits(batch))
+
+
+@pytest.mark.parametrize("reader", ["weight", "input", "groups"])
+def test_a_convolution_that_shares_what_it_reads_is_not_padded(reader):
+    """Wider weights or inputs would be wrong for the other layer that reads them, or by group."""
+    groups = 3 if reader == "groups" else 1
+    constants = [
+        numpy_helper.from_array(np.ones((6, 3 // groups, 1, 1), np.int8), "weight"),
+        numpy_helper.from_array(np.float32(0.1), "scale"),
+        numpy_helper.from_array(np.int8(0), "zero"),
+        numpy_helper.from_array(np.uint8(7), "input_zero"),
+    ]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["images", "scale", "input_zero"], ["integers"]),
+        helper.make_node("DequantizeLinear", ["integers", "scale", "input_zero"], ["values"]),
+        helper.make_node("DequantizeLinear", ["weight", "scale", "zero"], ["weights"]),
+        helper.make_node("Conv", ["values", "weights"], ["sums"], "conv", group=groups),
+    ]
+    outputs = [helper.make_tensor_value_info("sums", onnx.TensorProto.FLOAT, None)]
+    if reader in ("weight", "input"):
+        shared = {"weight": "weights", "input": "values"}[reader]
+        nodes.append(helper.make_node("Relu", [shared], ["other"]))
+        outputs.append(helper.make_tensor_value_info("other", onnx.TensorProto.FLOAT, None))
+    graph = helper.make_graph(
+        nodes,
+        "shared",
+        [helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, ["n", 3, 4, 4])],
+        outputs,
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    before = model.SerializeToString()
+    assert pad_image_channels(model) == 0
+    assert model.SerializeToString() == before
 
 
 def test_weights_are_not_shifted_where_products_saturate(tmp_path, monkeypatch):
