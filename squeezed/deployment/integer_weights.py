@@ -92,21 +92,28 @@ def pad_image_channels(model: onnx.ModelProto) -> int:
         if integers is None or integers.op_type != "QuantizeLinear":
             continue
         stored = constants[weights.input[0]]
-        missing = _CHANNELS - stored.dims[1]
-        alone = all(readers[name] == 1 for name in (*values.output, *integers.output, *weights.output, stored.name))
-        if missing <= 0 or not alone or _groups(node) != 1:
-            continue
-        channels = ((0, 0), (0, missing), (0, 0), (0, 0))
-        wider = np.pad(numpy_helper.to_array(stored), channels)
-        stored.CopyFrom(numpy_helper.from_array(wider, stored.name))
-        pads = np.array([before for before, _ in channels] + [after for _, after in channels])
-        names = [f"{node.name}.{part}" for part in ("channel_pads", "padded_input")]
-        graph.initializer.append(numpy_helper.from_array(pads.astype(np.int64), names[0]))
-        pad = helper.make_node("Pad", [integers.input[0], names[0]], [names[1]], names[1])
-        graph.node.insert(list(graph.node).index(integers), pad)
-        integers.input[0] = names[1]
-        padded += 1
+        read = (*values.output, *integers.output, *weights.output, stored.name)
+        if all(readers[name] == 1 for name in read) and _groups(node) == 1:
+            padded += _widen(graph, node.name, integers, stored)
     return padded
+
+
+def _widen(
+    graph: onnx.GraphProto, name: str, quantize: onnx.NodeProto, weights: TensorProto
+) -> bool:
+    """Widen a convolution's weights and what `quantize` reads to four channels; say whether."""
+    missing = _CHANNELS - weights.dims[1]
+    if missing <= 0:
+        return False
+    before, after = (0, 0, 0, 0), (0, missing, 0, 0)
+    wider = np.pad(numpy_helper.to_array(weights), tuple(zip(before, after, strict=True)))
+    weights.CopyFrom(numpy_helper.from_array(wider, weights.name))
+    pads, padded = f"{name}.channel_pads", f"{name}.padded_input"
+    graph.initializer.append(numpy_helper.from_array(np.array(before + after, np.int64), pads))
+    pad = helper.make_node("Pad", [quantize.input[0], pads], [padded], padded)
+    graph.node.insert(list(graph.node).index(quantize), pad)
+    quantize.input[0] = padded
+    return True
 
 
 def _is_centred_int8(node: onnx.NodeProto, constants: dict[str, TensorProto]) -> bool:
