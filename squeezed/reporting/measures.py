@@ -121,7 +121,7 @@ def unreliable_reason(experiment: Experiment, variant: str) -> str | None:
     for seed in experiment.seeds:
         record = experiment.record(seed, variant, "diagnostics")
         if record is not None and not record.get("reliable", True):
-            return str(record.get("reason", "a diagnostic fails"))
+            return str(record.get("reason", "a diagnostic fails")).removeprefix("Unreliable: ")
     return None
 
 

@@ -8,7 +8,14 @@ import pandas as pd
 
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.measures import PAPER_ATTACK
-from squeezed.reporting.tables import Cell, Column, Table, attack_columns, make_table
+from squeezed.reporting.tables import (
+    ATTACK_TIME,
+    Cell,
+    Column,
+    Table,
+    attack_columns,
+    make_table,
+)
 from squeezed.reporting.vocabulary import listed, variant_name
 from squeezed.reporting.wording import NONE, Format, grey_levels, percent, plain
 
@@ -30,7 +37,7 @@ def paper_attack_table(key: str, experiment: Experiment) -> Table | None:
 
     In the paper's arrangement the gradient is what PyTorch's 8-bit layers hand back.
     """
-    columns = attack_columns(PAPER_ATTACK)
+    columns = (*attack_columns(PAPER_ATTACK), ATTACK_TIME)
     table = make_table(key, experiment, columns)
     if table is None:
         return None

@@ -99,7 +99,8 @@ def gate_table(experiment: Experiment) -> Table | None:
         if reason is not None:
             reasons.setdefault(reason, []).append(variant_name(variant))
         if known[0].get("paper_arrangement_reason"):
-            words = f"{ARRANGEMENT}: {known[0]['paper_arrangement_reason']}"
+            why = known[0]["paper_arrangement_reason"].removeprefix("Unreliable: ")
+            words = f"{ARRANGEMENT}: {why}"
             reasons.setdefault(words, []).append(variant_name(variant))
     if not rows:
         return None

@@ -61,8 +61,8 @@ def times(value: float) -> str:
 
 
 def millions(value: float) -> str:
-    """Write a count in millions (or thousands where it is small)."""
-    return f"{value / 1e6:.2f}{_SPACE}M" if value >= 1e5 else f"{value / 1e3:.1f}{_SPACE}k"
+    """Write a count in millions."""
+    return f"{value / 1e6:,.2f}{_SPACE}M"
 
 
 def grey_levels(value: float) -> str:
@@ -89,11 +89,22 @@ def _bare(text: str) -> str:
     return text.split(_SPACE)[0].split("/")[0].rstrip("×")
 
 
+def _as_precise(value: float, estimate: Estimate, form: Format) -> str:
+    """Write the number of `value`, with no more decimals than the figure that it stands beside."""
+    text = _minus(_bare(form(value)))
+    decimals = len(_bare(form(estimate.value)).partition(".")[2])
+    if len(text.partition(".")[2]) <= decimals:
+        return text
+    sign = "+" if text.startswith("+") else ""
+    return sign + _minus(f"{float(text.replace('−', '-').replace(',', '')):,.{decimals}f}")
+
+
 def interval(estimate: Estimate, form: Format) -> str:
     """Write a 95 % interval, [low, high], or nothing where there is none."""
     if estimate.low is None or estimate.high is None:
         return ""
-    return f"[{_bare(form(estimate.low))},\u00a0{_bare(form(estimate.high))}]"
+    low, high = (_as_precise(end, estimate, form) for end in (estimate.low, estimate.high))
+    return f"[{low},\u00a0{high}]"
 
 
 def with_interval(estimate: Estimate | None, form: Format) -> str:
@@ -111,5 +122,5 @@ def with_spread(estimate: Estimate | None, form: Format) -> str:
     if estimate.spread is None:
         return text
     unit = text[len(_bare(text)) :]
-    spread = _bare(form(estimate.spread)).lstrip("+")
+    spread = _as_precise(estimate.spread, estimate, form).lstrip("+")
     return f"{_bare(text)} ± {spread}{unit}"

@@ -21,8 +21,10 @@ from squeezed.reporting.render import in_short
 from squeezed.reporting.summary import answer, do_not_believe, recommend
 from squeezed.reporting.table_gate import gate_table
 from squeezed.reporting.wording import (
+    grey_levels,
     interval,
     megabytes,
+    millions,
     number,
     percent,
     points,
@@ -45,8 +47,16 @@ def results(folder: Path, made_up: MadeUp) -> Experiment:
 
 def test_the_smallest_variant_that_surely_keeps_its_accuracy_is_shipped(tmp_path: Path) -> None:
     best = recommend(results(tmp_path / "a", paper_like()))
-    assert best.variant == "quantized", "as small as pruned_quantized, and more accurate"
-    assert "0.25×" in best.reason
+    assert best.variant == "quantized", "as small and accurate as pruned_quantized, fewer flips"
+    assert "0.25×" in best.reason and "0.3\u202f% of the predictions" in best.reason
+    flipping = paper_like()
+    flipping.accuracy |= {"pruned_quantized": 0.974}
+    flipping.flipped = {"quantized": 50, "pruned_quantized": 40}
+    assert recommend(results(tmp_path / "flips", flipping)).variant == "pruned_quantized"
+    inaccurate = paper_like()
+    inaccurate.accuracy |= {"quantized": 0.965, "pruned_quantized": 0.99}
+    best = recommend(results(tmp_path / "inaccurate", inaccurate))
+    assert best.variant == "pruned_quantized", "surely more accurate, whatever it flips"
     lossy = paper_like()
     lossy.accuracy |= {"quantized": 0.90, "pruned_quantized": 0.90}
     assert recommend(results(tmp_path / "b", lossy)).variant == "linear_quantized"
@@ -207,6 +217,13 @@ def test_wording() -> None:
     several = Estimate(0.5, 0.4, 0.6, 0.05, "3 seeds", 3)
     assert interval(several, percent) == "[40.0,\u00a060.0]"
     assert with_spread(several, percent).replace("\u202f", " ") == "50.0 ± 5.0 %"
+    precise = Estimate(2_648_000, 2_633_600, 2_662_400, 5_800, "3 seeds", 3)
+    assert with_spread(precise, millions).replace("\u202f", " ") == "2.65 ± 0.01 M"
+    assert interval(precise, millions) == "[2.63,\u00a02.66]"
+    wide = Estimate(46 / 255, -1.25 / 255, 1000 / 255, 4.57 / 255, "3 seeds", 3)
+    assert with_spread(wide, grey_levels) == "46 ± 5/255"
+    assert interval(wide, grey_levels) == "[−1,\u00a01000]"
+    assert interval(Estimate(0.1234, -0.0456, 12.3), times) == "[−0.05,\u00a012.3]"
 
 
 def test_titles_in_short() -> None:

@@ -203,8 +203,7 @@ def _gate(experiment: Experiment, variants: list[str]) -> list[str]:
     for variant in variants:
         reason = unreliable_reason(experiment, variant)
         if reason is not None:
-            why = reason.removeprefix("Unreliable: ")
-            doubts.append(f"{variant_name(variant)} is marked unreliable: {why}")
+            doubts.append(f"{variant_name(variant)} is marked unreliable: {reason}")
     return doubts
 
 

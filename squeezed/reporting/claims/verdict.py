@@ -7,6 +7,9 @@ from enum import Enum
 
 from squeezed.reporting.estimates import Estimate
 
+MOST_SEEDS = 100
+"""Nobody trains more often than that to decide a claim."""
+
 
 class Verdict(Enum):
     """What became of a claim."""
@@ -110,6 +113,9 @@ def what_it_takes(estimate: Estimate | None, threshold: float, missing: str) -> 
     if unit == "seeds":
         # Student's factor also shrinks with more seeds, so this errs on the safe side.
         count = max(count, estimate.n + 1)
+        if count > MOST_SEEDS:
+            words = f"more than {MOST_SEEDS} seeds: there is hardly a difference to find"
+            return Need(words, unit, count)
         return Need(f"about {count:,} seeds instead of {estimate.n}", unit, count)
     count = _rounded(count)
     words = f"about {count:,} test images instead of {estimate.n:,}, or several seeds"
