@@ -24,8 +24,10 @@ include: "rules/report.smk"
 rule break_an_analysis:
     output:
         "results/{experiment}/seed0/ablated/evaluation.json",
+    log:
+        "logs/{experiment}/broken.log",
     shell:
-        "exit 1"
+        "false > {log} 2>&1"
 """
 # What the real workflow does at its end.
 SNAKEFILE += (ROOT / "Snakefile").read_text().partition("\nonsuccess:")[2].join(["onsuccess:", ""])
@@ -85,14 +87,18 @@ def test_the_report_is_made_bundled_and_opened(
     assert all(url.startswith(("file:", "data:", "blob:")) for url in browser.requests())
 
 
-def test_a_failed_analysis_leaves_a_report_that_says_so(project: Path) -> None:
+@pytest.mark.parametrize("quiet", [(), ("--quiet", "rules", "progress")])
+def test_a_failed_analysis_leaves_a_report_that_says_so(
+    project: Path, quiet: tuple[str, ...]
+) -> None:
     lost = project / "results/digits/seed0/ablated/evaluation.json"
     kept = lost.read_bytes()
     lost.unlink()
     shutil.rmtree(project / "reports/generated", ignore_errors=True)
-    failed = snakemake(project, "compile_report")
+    failed = snakemake(project, "compile_report", *quiet)
     lost.write_bytes(kept)
     assert failed.returncode != 0
+    assert "the reason is in logs/digits/broken.log (run again" in failed.stderr
     assert "reports/partial/report.html" in failed.stderr
     text = (project / "reports/partial/report.md").read_text()
     assert "This run is not complete" in text
