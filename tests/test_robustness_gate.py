@@ -38,9 +38,11 @@ GOOD: dict[str, Any] = {
     "success_unbounded": 1.0,
     "transfer_success_doubled": 0.9,
     "success_at_doubled_distance": 1.0,
+    "transfer_p_value": 0.01,
     "deployed_success_enlarged": 1.0,
     "square_success": 0.1,
     "success_at_square_budget": 0.5,
+    "square_p_value": 0.01,
     "noise_success": 0.02,
     "rounded_success_enlarged": 1.0,
 }
@@ -78,13 +80,30 @@ def test_each_bound_is_judged_on_both_sides(
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in GOOD if n not in ("n_attackable", "success", "success_one_step")]
+    "name",
+    [
+        n
+        for n in GOOD
+        if n not in ("n_attackable", "success", "success_one_step") and not n.endswith("p_value")
+    ],
 )
 def test_a_missing_measurement_is_never_a_pass(name: str) -> None:
     if name == "transfer_success_doubled":  # the baseline to itself
         assert failures({**GOOD, name: None}) == []
     else:
         assert failures({**GOOD, name: None}) != []
+
+
+@pytest.mark.parametrize(
+    ("name", "p_value"),
+    [("transfer_success_doubled", "transfer_p_value"), ("square_success", "square_p_value")],
+)
+def test_what_chance_explains_is_no_better_attack(name: str, p_value: str) -> None:
+    """Three images of 91 with none against them: p = 0.25. Five: p = 0.0625, and no chance."""
+    better = {**GOOD, name: 1.04}
+    assert failures({**better, p_value: 0.25}) == []
+    assert len(failures({**better, p_value: 0.0625})) == 1
+    assert len(failures({**better, p_value: None})) == 1
 
 
 def test_nothing_to_attack_is_said() -> None:
@@ -228,6 +247,11 @@ def test_a_masked_gradient_is_caught(tmp_path: Path) -> None:
     checks = measure(victim, victim.logits, images, attack, baseline, SETTINGS)
     reliable, reason = verdict(checks)
     assert not reliable
+    # Where one side alone fools any, the sign test is a row of equal coins.
+    assert checks["success_at_doubled_distance"] == 0
+    fooled = round(checks["transfer_success_doubled"] * int(baseline.success.sum()))
+    assert fooled > 4
+    assert checks["transfer_p_value"] == pytest.approx(2 * 0.5**fooled)
     assert "no gradient of the classes reaches 100 %" in reason
     assert "moved only 0 %" in reason
     assert "changes that fool the baseline" in reason  # transfer sees through the mask

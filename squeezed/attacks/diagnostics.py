@@ -18,6 +18,7 @@ from squeezed.attacks.outcome import rounded_to_pixels
 from squeezed.attacks.square import square_attack
 from squeezed.attacks.victim import Victim
 from squeezed.errors import UserError
+from squeezed.statistics import mcnemar_p_value
 
 Judge = Callable[[Tensor], Tensor]
 """Maps images (n, C, H, W) to logits (n, classes), both on the CPU."""
@@ -217,17 +218,25 @@ def _transfer(
     The nearest images stand on the baseline's boundary, where any other model is a coin toss: so
     they are also tried with their change doubled.
     """
-    names = ("transfer_success", "transfer_success_doubled", "success_at_doubled_distance")
+    names = (
+        "transfer_success",
+        "transfer_success_doubled",
+        "success_at_doubled_distance",
+        "transfer_p_value",
+    )
     if baseline is None or not bool(baseline.success.any()):
         return dict.fromkeys(names)
     theirs = baseline.success
     images, best, label = images[theirs], baseline.best[theirs], attack.label[theirs]
 
-    def fooled(factor: float) -> float | None:
-        return _share(victim.logits(enlarge(images, best, factor)).argmax(dim=1) != label)
+    def fooled(factor: float) -> Tensor:
+        return victim.logits(enlarge(images, best, factor)).argmax(dim=1) != label
 
+    doubled = fooled(2)
     own = attack.success[theirs] & (attack.l2[theirs] <= 2 * baseline.l2[theirs])
-    return dict(zip(names, (fooled(1), fooled(2), _share(own)), strict=True))
+    p_value = mcnemar_p_value(own.numpy(), doubled.numpy())
+    shares = (_share(fooled(1)), _share(doubled), _share(own), p_value)
+    return dict(zip(names, shares, strict=True))
 
 
 def _survival(
@@ -272,6 +281,7 @@ def _square(
         "success_at_half_budget",
         "success_at_square_budget",
         "success_at_twice_budget",
+        "square_p_value",
     )
     distances = reference.l2[reference.success]
     if not len(images) or not len(distances):
@@ -289,9 +299,10 @@ def _square(
         queries=settings["square_queries"],
         seed=0,
     )
-    own = [_share(attack.success & (attack.l2 <= factor * budget)) for factor in (0.5, 1, 2)]
-    shares = (budget, _share(torch.from_numpy(result.success)), *own)
-    return dict(zip(names, shares, strict=True))
+    own = [attack.success & (attack.l2 <= factor * budget) for factor in (0.5, 1, 2)]
+    p_value = mcnemar_p_value(own[1].numpy(), result.success)
+    found = [_share(fooled) for fooled in (torch.from_numpy(result.success), *own)]
+    return dict(zip(names, (budget, *found, p_value), strict=True))
 
 
 def _first(few: slice, n: int) -> Tensor:
