@@ -185,7 +185,7 @@ def recommend(experiment: Experiment) -> Recommendation:
 
     Among the variants that surely lose at most two points of accuracy and are not slower: the one
     with the smallest deployed file; of files equally large within 2 %, the more accurate one; of
-    those that cannot be told from it, the one that changes the fewest of the baseline's predictions.
+    those that cannot be told from it, the one that changes the fewest predictions.
     """
     sizes = _known(
         {
