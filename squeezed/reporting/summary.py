@@ -219,7 +219,9 @@ def recommend(experiment: Experiment) -> Recommendation:
     speed = speedup(experiment, best)
     faster = f", {with_interval(speed, times)} the speed" if speed else ""
     flipped = (
-        f"; {percent(flips[best].value)} of the predictions are others" if best in flips else ""
+        f"; {percent(flips[best].value)} of its predictions are not the baseline's"
+        if best in flips
+        else ""
     )
     return Recommendation(
         best,

@@ -48,7 +48,7 @@ def results(folder: Path, made_up: MadeUp) -> Experiment:
 def test_the_smallest_variant_that_surely_keeps_its_accuracy_is_shipped(tmp_path: Path) -> None:
     best = recommend(results(tmp_path / "a", paper_like()))
     assert best.variant == "quantized", "as small and accurate as pruned_quantized, fewer flips"
-    assert "0.25×" in best.reason and "0.3\u202f% of the predictions" in best.reason
+    assert "0.25×" in best.reason and "0.3\u202f% of its predictions" in best.reason
     flipping = paper_like()
     flipping.accuracy |= {"pruned_quantized": 0.974}
     flipping.flipped = {"quantized": 50, "pruned_quantized": 40}
