@@ -1,5 +1,7 @@
 """The quantities that claims, sentences and figures speak of, each computed in one place."""
 
+import json
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -156,6 +158,30 @@ def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:
 
 def _median_ratio(lengths: NDArray[np.float64]) -> float:
     return float(np.median(lengths[:, 0] / lengths[:, 1]))
+
+
+def nearest_learning_rate(
+    experiment: Experiment, variant: str, success_rate: float
+) -> tuple[float, float] | None:
+    """Return which learning rate of the attack's variations comes nearest to a success rate.
+
+    Returns:
+        the learning rate and its success rate, the mean over seeds; None where none was tried.
+    """
+    found: dict[float, list[float]] = {}
+    for seed in experiment.seeds:
+        frame = experiment.frame(seed, variant, "attack_variations.csv")
+        if frame is None:
+            continue
+        for changes, success in zip(frame["changes"], frame["success_rate"], strict=True):
+            settings = json.loads(changes)
+            if list(settings) == ["learning_rate"] and np.isfinite(success):
+                found.setdefault(settings["learning_rate"], []).append(float(success))
+    if not found:
+        return None
+    means = {rate: float(np.mean(successes)) for rate, successes in found.items()}
+    nearest = min(means, key=lambda rate: abs(means[rate] - success_rate))
+    return nearest, means[nearest]
 
 
 def maps_depend_on_weights(experiment: Experiment, method: str) -> bool | None:

@@ -1,5 +1,6 @@
 """What the attacks and the explanations come to, in plain words: questions with their answers."""
 
+from squeezed.reporting import paper
 from squeezed.reporting.claims.claim import DISTANCE_MARGIN, SHARE_MARGIN
 from squeezed.reporting.claims.explainability import (
     METHOD,
@@ -21,6 +22,7 @@ from squeezed.reporting.measures import (
     STRONG_ATTACK,
     attack_drop,
     distance_ratio,
+    nearest_learning_rate,
     negated,
     unreliable_reason,
 )
@@ -78,6 +80,21 @@ def _stated_settings(experiment: Experiment) -> str:
         f"{begins}: the baseline's accuracy changes by {with_interval(negated(drop), points)} "
         f"(paper: −33.8 points).{harmless} No pixel moves by more than {levels} of 255 grey "
         "levels, and rounding to whole levels erases what is below half a level."
+        f"{_other_settings(experiment)}"
+    )
+
+
+def _other_settings(experiment: Experiment) -> str:
+    """Return which learning rate would give the paper's figure, if any was tried."""
+    printed = paper.TABLE_TWO["cifar10"]["baseline"]
+    success = 1 - printed.accuracy_after / printed.accuracy_before
+    nearest = nearest_learning_rate(experiment, "baseline", success)
+    if nearest is None:
+        return ""
+    rate, fooled = nearest
+    return (
+        f" Of the learning rates tried, {rate:g} comes nearest to the paper's figure: it fools "
+        f"{percent(fooled)} of what was right (paper: {percent(success)})."
     )
 
 

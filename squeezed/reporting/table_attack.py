@@ -81,7 +81,8 @@ def variations_table(key: str, experiment: Experiment) -> Table | None:
                 columns = [
                     Column(name, label, label, form) for name, label, form in _columns(frame)
                 ]
-                return Table(key, columns, rows, frame.assign(variant=variant))
+                frame = frame.assign(variant=variant)
+                return Table(key, columns, rows, frame, row_heading="Changed alone")
     return None
 
 

@@ -64,6 +64,8 @@ class Table:
     """(variant, a cell for each column)."""
     frame: pd.DataFrame
     notes: Sequence[str] = field(default_factory=tuple)
+    row_heading: str = "Variant"
+    """What the rows are."""
 
 
 def _table_one(name: str) -> Callable[[str, str], float | None]:
