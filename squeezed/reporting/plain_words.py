@@ -29,6 +29,9 @@ from squeezed.reporting.measures import (
 from squeezed.reporting.vocabulary import listed
 from squeezed.reporting.wording import grey_levels, percent, plain, points, times, with_interval
 
+NEAR = 0.1
+"""A success rate that differs from the paper's by more than this is not near it."""
+
 
 def plain_words(experiment: Experiment) -> list[tuple[str, str]]:
     """Return (question, answer) pairs; a question without data is left out."""
@@ -85,13 +88,15 @@ def _stated_settings(experiment: Experiment) -> str:
 
 
 def _other_settings(experiment: Experiment) -> str:
-    """Return which learning rate would give the paper's figure, if any was tried."""
+    """Return which learning rate would give about the paper's figure, if any that was tried."""
     printed = paper.TABLE_TWO["cifar10"]["baseline"]
     success = 1 - printed.accuracy_after / printed.accuracy_before
     nearest = nearest_learning_rate(experiment, "baseline", success)
     if nearest is None:
         return ""
     rate, fooled = nearest
+    if abs(fooled - success) > NEAR:
+        return ""
     return (
         f" Of the learning rates tried, {rate:g} comes nearest to the paper's figure: it fools "
         f"{percent(fooled)} of what was right (paper: {percent(success)})."
