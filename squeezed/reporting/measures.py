@@ -123,8 +123,13 @@ def unreliable_reason(experiment: Experiment, variant: str) -> str | None:
     for seed in experiment.seeds:
         record = experiment.record(seed, variant, "diagnostics")
         if record is not None and not record.get("reliable", True):
-            return str(record.get("reason", "a diagnostic fails")).removeprefix("Unreliable: ")
+            return without_verdict(str(record.get("reason", "a diagnostic fails")))
     return None
+
+
+def without_verdict(reason: str) -> str:
+    """Return a reason of the gate without the word that it begins with, where that is said."""
+    return reason.removeprefix("Unreliable: ")
 
 
 def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:

@@ -219,9 +219,7 @@ def recommend(experiment: Experiment) -> Recommendation:
     speed = speedup(experiment, best)
     faster = f", {with_interval(speed, times)} the speed" if speed else ""
     flipped = (
-        f"; {percent(flips[best].value)} of its predictions are not the baseline's"
-        if best in flips
-        else ""
+        f"; {percent(flips[best].value)} of its predictions are not the baseline's" if flips else ""
     )
     return Recommendation(
         best,

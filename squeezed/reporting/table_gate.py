@@ -9,7 +9,7 @@ import pandas as pd
 
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import metric
-from squeezed.reporting.measures import unreliable_reason
+from squeezed.reporting.measures import unreliable_reason, without_verdict
 from squeezed.reporting.tables import Cell, Column, Table
 from squeezed.reporting.vocabulary import listed, variant_name
 from squeezed.reporting.wording import NONE, percent
@@ -99,7 +99,7 @@ def gate_table(experiment: Experiment) -> Table | None:
         if reason is not None:
             reasons.setdefault(reason, []).append(variant_name(variant))
         if known[0].get("paper_arrangement_reason"):
-            why = known[0]["paper_arrangement_reason"].removeprefix("Unreliable: ")
+            why = without_verdict(known[0]["paper_arrangement_reason"])
             words = f"{ARRANGEMENT}: {why}"
             reasons.setdefault(words, []).append(variant_name(variant))
     if not rows:

@@ -96,7 +96,7 @@ def _as_precise(value: float, estimate: Estimate, form: Format) -> str:
     if len(text.partition(".")[2]) <= decimals:
         return text
     sign = "+" if text.startswith("+") else ""
-    return sign + _minus(f"{float(text.replace('−', '-').replace(',', '')):,.{decimals}f}")
+    return sign + number(decimals)(float(text.replace("−", "-").replace(",", "")))
 
 
 def interval(estimate: Estimate, form: Format) -> str:
