@@ -192,14 +192,14 @@ class _Search:
         unfinished = bool((rows.occupied & ~at_end).any())
         logits, gradient = self.victim.step(x, margin.loss if unfinished else None)
         fooled = margin.fooled(logits) & rows.occupied
-        distance = (x - rows.original).square_().sum((1, 2, 3))
+        change = x - rows.start
+        distance = torch.linalg.vector_norm(change, dim=(1, 2, 3))
         nearer = fooled & (distance < rows.distance_in_step)
-        if bool(nearer.any()):
-            rows.nearest_in_step = torch.where(_wide(nearer), x, rows.nearest_in_step)
-            rows.distance_in_step = torch.where(nearer, distance, rows.distance_in_step)
-        ended = (at_end | self._stopped(x, margin, logits, fooled)) & rows.occupied
+        rows.nearest_in_step[nearer] = x[nearer]
+        rows.distance_in_step[nearer] = distance[nearer]
+        ended = (at_end | self._stopped(distance, margin, logits, fooled)) & rows.occupied
         if unfinished:
-            self._adam(x, gradient)
+            self._adam(x, change, gradient)
             rows.iteration += ~ended
         return x, ended
 
@@ -223,12 +223,14 @@ class _Search:
                 logits = self.judge(rows.nearest_in_step[chosen].cpu()).to(found.device)
                 found[chosen] = margin.fooled(logits)
         better = found & (rows.distance_in_step < rows.nearest_distance)
-        rows.nearest = torch.where(_wide(better), rows.nearest_in_step, rows.nearest)
-        rows.nearest_distance = torch.where(better, rows.distance_in_step, rows.nearest_distance)
-        rows.nearest_constant = torch.where(better, rows.constant, rows.nearest_constant)
+        rows.nearest[better] = rows.nearest_in_step[better]
+        rows.nearest_distance[better] = rows.distance_in_step[better]
+        rows.nearest_constant[better] = rows.constant[better]
         return found
 
-    def _stopped(self, x: Tensor, margin: Margin, logits: Tensor, fooled: Tensor) -> Tensor:
+    def _stopped(
+        self, distance: Tensor, margin: Margin, logits: Tensor, fooled: Tensor
+    ) -> Tensor:
         """Return the rows that end their search step before the last iteration."""
         rows, protocol = self.rows, self.protocol
         stopped = torch.zeros_like(fooled)
@@ -239,28 +241,34 @@ class _Search:
             every = max(1, protocol.iterations // ABORT_CHECKS)
             due = (rows.iteration % every == 0) & (rows.iteration > 0)
             if bool(due.any()):
-                distance = (x - rows.origin).square_().sum((1, 2, 3))
-                loss = distance + rows.constant * margin.loss(logits)
+                loss = distance.square() + rows.constant * margin.loss(logits)
                 stopped |= due & (loss > 0.9999 * rows.previous_loss)
                 rows.previous_loss = torch.where(due, loss, rows.previous_loss)
         return stopped
 
-    def _adam(self, x: Tensor, gradient: Tensor | None) -> None:
-        """Take one step of Adam in every row (those that ended are filled anew)."""
-        # A quarter of the gradient with a quarter of ε makes the same step, in fewer passes over
-        # the pixels: dx'/dw is 2 x' (1 - x'), and the distance brings another 2.
+    def _adam(self, x: Tensor, change: Tensor, gradient: Tensor | None) -> None:
+        """Take one step of Adam in every row (those that ended are filled anew).
+
+        Args:
+            x: the images that were evaluated.
+            change: how far they are from where they started; overwritten.
+            gradient: of the classification term with respect to x, if one reaches it.
+        """
+        # The state is larger than the cache: what counts is how often its pixels are passed over.
+        # A quarter of the gradient with a quarter of ε makes the same step, in fewer passes:
+        # dx'/dw is 2 x' (1 - x'), and the distance brings another 2.
         rows = self.rows
-        quarter = x - rows.origin
+        quarter = change
         if gradient is not None:
             quarter.addcmul_(gradient, _wide(rows.constant / 2))
-        quarter.mul_(torch.addcmul(x, x, x, value=-1))
+        quarter.mul_(x).addcmul_(quarter, x, value=-1)
         rows.mean.lerp_(quarter, 1 - BETA1)
         rows.square.mul_(BETA2).addcmul_(quarter, quarter, value=1 - BETA2)
         steps = rows.iteration.double() + 1
-        step_size = self.protocol.learning_rate / (1 - BETA1**steps)
         root = (1 - BETA2**steps).sqrt()
-        denominator = rows.square.sqrt().add_(_wide((root * EPSILON / 4).float()))
-        denominator.div_(_wide((root * step_size).float()))
+        scale = (1 - BETA1**steps) / (self.protocol.learning_rate * root)
+        epsilon = _wide((scale * root * EPSILON / 4).float())
+        denominator = torch.addcmul(epsilon, rows.square.sqrt(), _wide(scale.float()))
         rows.w.addcdiv_(rows.mean, denominator, value=-1)
 
     def _next_constant(self, row: int, found: bool) -> bool:

@@ -16,7 +16,7 @@ def to_tanh_space(images: Tensor) -> Tensor:
 
 def from_tanh_space(w: Tensor) -> Tensor:
     """Return (tanh(w) + 1) / 2, computed as sigmoid(2w), which is exact near 0 too."""
-    return torch.sigmoid(2 * w)
+    return (2 * w).sigmoid_()
 
 
 class Rows:
@@ -42,7 +42,7 @@ class Rows:
         self.occupied = per_row(False, torch.bool)
         self.image = [-1] * count
         self.search_step = [0] * count
-        self.original, self.start, self.origin = per_pixel(), per_pixel(), per_pixel()
+        self.start, self.start_w = per_pixel(), per_pixel()
         self.w, self.mean, self.square = per_pixel(), per_pixel(), per_pixel()
         self.nearest, self.nearest_in_step = per_pixel(), per_pixel()
         self.nearest_distance = per_row(torch.inf)
@@ -58,11 +58,11 @@ class Rows:
         self.image[row] = image
         self.occupied[row] = True
         self.search_step[row] = 0
-        self.original[row] = self.images[image].to(self.original.device)
-        self.start[row] = to_tanh_space(self.images[image]).to(self.start.device)
-        # Distances in the loss are from what w starts at, so that without a gradient from the
-        # classes nothing moves at all; distances that are reported are from the true original.
-        self.origin[row] = from_tanh_space(self.start[row])
+        self.start_w[row] = to_tanh_space(self.images[image]).to(self.w.device)
+        # Distances are from what w stands for at the start, within 1e-6 of the image, so that
+        # without a gradient from the classes nothing moves at all. Those that are reported are
+        # computed afterwards, from the image itself.
+        self.start[row] = from_tanh_space(self.start_w[row])
         self.nearest_distance[row] = torch.inf
         self.classes[row] = self.image_classes[image]
         self.lower[row], self.upper[row] = 0, torch.inf
@@ -70,7 +70,7 @@ class Rows:
 
     def begin_step(self, row: int, constant: float | Tensor) -> None:
         """Begin a search step of a row's image with a new c."""
-        self.w[row] = self.start[row]
+        self.w[row] = self.start_w[row]
         self.mean[row] = 0
         self.square[row] = 0
         self.iteration[row] = 0
