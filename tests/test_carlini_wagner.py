@@ -325,6 +325,15 @@ def test_result_does_not_depend_on_batch_or_order(search_steps: int) -> None:
             assert torch.equal(getattr(result, name)[0], expected[i]), name
 
 
+def test_logits_are_the_same_bits_whatever_precision_steps_have() -> None:
+    victim, images, _ = network_and_images(140)
+    shapes: set[torch.Size] = set()
+    quick = Victim(small_network(), precision="bf16")
+    quick.model.register_forward_pre_hook(lambda _, inputs: shapes.add(inputs[0].shape))
+    assert torch.equal(quick.logits(images), victim.logits(images))
+    assert shapes == {torch.Size((victim.rows(images.shape[1:]), *images.shape[1:]))}
+
+
 def test_returned_images_fool_and_no_nearer_iterate_was_seen() -> None:
     victim, images, labels = network_and_images(40)
     result = carlini_wagner(victim, images, labels, QUICK)

@@ -228,9 +228,7 @@ class _Search:
         rows.nearest_constant[better] = rows.constant[better]
         return found
 
-    def _stopped(
-        self, distance: Tensor, margin: Margin, logits: Tensor, fooled: Tensor
-    ) -> Tensor:
+    def _stopped(self, distance: Tensor, margin: Margin, logits: Tensor, fooled: Tensor) -> Tensor:
         """Return the rows that end their search step before the last iteration."""
         rows, protocol = self.rows, self.protocol
         stopped = torch.zeros_like(fooled)

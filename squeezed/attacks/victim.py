@@ -73,7 +73,7 @@ class Victim:
         self._cast = copy.deepcopy(self.model).bfloat16() if self.precision == "bf16" else None
 
     def rows(self, image_shape: torch.Size) -> int:
-        """Return the fixed batch size for images of shape (C, H, W)."""
+        """Return the fixed batch size of `step` for images of shape (C, H, W)."""
         return self._rows or rows_for(self.device, image_shape.numel(), self.precision)
 
     def logits(self, images: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class Victim:
         Raises:
             UserError: if a logit is NaN or infinite.
         """
-        rows = self.rows(images.shape[1:])
+        rows = self._rows or rows_for(self.device, images.shape[1:].numel())
         batches = [
             self._evaluate(images[start : start + rows], rows)
             for start in range(0, len(images), rows)
