@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from squeezed.attacks.carlini_wagner import BETA1, BETA2, EPSILON, Protocol, carlini_wagner
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.rows import from_tanh_space, to_tanh_space
+from squeezed.attacks.streamline import Flatten, ImageConvolution
 from squeezed.attacks.timing import time_attack
 from squeezed.attacks.victim import Victim
 from squeezed.errors import UserError
@@ -299,6 +300,52 @@ def test_a_model_made_ready_is_the_same_function(network: Callable[[], nn.Module
     scale = float(given.grad.abs().max())
     torch.testing.assert_close(gradient, given.grad, rtol=1e-3, atol=1e-4 * scale)
     torch.testing.assert_close(model.state_dict(), before)  # the caller's stays as it is
+
+
+@given(st.data())
+def test_gradient_of_joined_columns_is_the_gradient(data: st.DataObject) -> None:
+    torch.manual_seed(data.draw(st.integers(0, 1000)))
+    kernel = data.draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+    padding = tuple(data.draw(st.integers(0, size - 1)) for size in kernel)
+    size = [data.draw(st.integers(k, 13)) for k in kernel]
+    channels, channels_out = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 5))
+    convolution = nn.Conv2d(channels, channels_out, kernel, padding=padding).double()
+    assert ImageConvolution.can_wrap(convolution)
+    images = torch.rand(2, channels, *size, dtype=torch.float64, requires_grad=True)
+    expected = convolution(images)
+    outputs = ImageConvolution(convolution)(images)
+    arriving = torch.rand_like(expected)
+    torch.testing.assert_close(outputs, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(outputs, images, arriving),
+        torch.autograd.grad(expected, images, arriving),
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"stride": 2},
+        {"stride": (1, 2)},
+        {"dilation": 2},
+        {"groups": 3},
+        {"padding": 3},
+        {"padding": "same"},
+        {"padding": 1, "padding_mode": "reflect"},
+    ],
+    ids=str,
+)
+def test_columns_of_other_convolutions_are_not_joined(other: dict[str, object]) -> None:
+    assert not ImageConvolution.can_wrap(nn.Conv2d(3, 6, 3, **other))
+
+
+def test_flattening_hands_the_gradient_back_in_the_layout_of_the_layers_before() -> None:
+    activations = torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last).requires_grad_()
+    flat = Flatten()(activations)
+    assert torch.equal(flat, activations.flatten(1))
+    (gradient,) = torch.autograd.grad((flat**2).sum(), activations)
+    assert torch.equal(gradient, 2 * activations)
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
 
 
 # --- independence of the batch ---

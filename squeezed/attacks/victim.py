@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from squeezed.attacks.streamline import absorb_deviation, streamline
+from squeezed.attacks.streamline import streamline
 from squeezed.compression.folding import fold_batch_norm
 from squeezed.errors import UserError
 from squeezed.models import Classifier
@@ -147,8 +147,7 @@ def _folded(model: nn.Module) -> nn.Module:
     ):
         with contextlib.suppress(UserError):
             model.network, _ = fold_batch_norm(model.network)
-            streamline(model.network)
-            absorb_deviation(model)
+            streamline(model)
     return model
 
 
