@@ -1,12 +1,12 @@
 """Data sets: where they come from, how they are stored, and the one interface to read them."""
 
-import json
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from squeezed.data import manifest, tensor_file
 from squeezed.data.dataset import Dataset, Split, choose_indices
+from squeezed.data.dataset_file import read_dataset_file
 from squeezed.errors import UserError
 
 __all__ = ["Dataset", "Split", "choose_indices", "open_dataset"]
@@ -19,12 +19,11 @@ def open_dataset(path: str | Path) -> Dataset:
         squeezed.errors.UserError: if the file is not a data set.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
-            keys = set(file.metadata() or {})
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        kind, header, arrays = read_dataset_file(path)
+        if kind == manifest.KIND:
+            return manifest.ManifestDataset(Path(path), header, arrays)
+        return tensor_file.TensorDataset(Path(path), header, arrays)
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise UserError(
             f"{path} is not a data set file ({error}); delete it and run the workflow again"
         ) from error
-    if manifest.HEADER_KEY in keys:
-        return manifest.ManifestDataset(path)
-    return tensor_file.TensorDataset(path)

@@ -1,6 +1,5 @@
 """A large data set: images stay in their folders, a manifest says which they are."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,16 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from squeezed.data.dataset import SPLITS, Images, Labels
+from squeezed.data.dataset_file import StoredDataset, write_dataset_file
 from squeezed.data.image_files import UNREADABLE, Geometry, open_rgb, to_array
 from squeezed.errors import UserError
-from squeezed.files import atomic_path
 from squeezed.workers import configured_workers
 
-HEADER_KEY = "squeezed_manifest"
+KIND = "squeezed_manifest"
 
 NORMALISATION_SAMPLE = 2000
 """Training images that the mean and standard deviation are taken from."""
@@ -110,44 +107,26 @@ class FileSplit:
         return np.stack(pixels).astype(np.float32) / np.float32(255)
 
 
-class ManifestDataset:
+class ManifestDataset(StoredDataset):
     """A data set read through a manifest (see `squeezed.data.dataset.Dataset`)."""
 
-    def __init__(self, path: str | Path) -> None:
-        """Open the manifest at `path`.
-
-        Raises:
-            UserError: if it is not a manifest.
-        """
-        try:
-            with safe_open(path, framework="numpy") as file:
-                header = json.loads((file.metadata() or {})[HEADER_KEY])
-                geometry = Geometry(**header["geometry"])
-                root = Path(header["root"]).expanduser()
-                splits = {
-                    split: FileSplit(
-                        root,
-                        PathList(
-                            file.get_tensor(f"{split}_paths"), file.get_tensor(f"{split}_ends")
-                        ),
-                        file.get_tensor(f"{split}_labels"),
-                        geometry,
-                    )
-                    for split in SPLITS
-                }
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
-            raise UserError(
-                f"{path} is not a manifest ({error}); delete it and run the workflow again"
-            ) from error
-        self.name: str = header["name"]
-        self.path = Path(path)
-        self.digest: str = header["digest"]
-        self.class_names: list[str] = header["class_names"]
-        self.mean: list[float] = header["mean"]
-        self.std: list[float] = header["std"]
-        self.source: dict[str, Any] = header["source"]
-        self.image_size: tuple[int, int] = (header["image_size"][0], header["image_size"][1])
-        self.train, self.validation, self.test = (splits[split] for split in SPLITS)
+    def __init__(
+        self, path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> None:
+        """Take what `read_dataset_file` returned for `path`."""
+        super().__init__(path, header)
+        height, width = header["image_size"]
+        self.image_size: tuple[int, int] = (height, width)
+        root, geometry = Path(header["root"]).expanduser(), Geometry(**header["geometry"])
+        self.train, self.validation, self.test = (
+            FileSplit(
+                root,
+                PathList(arrays[f"{split}_paths"], arrays[f"{split}_ends"]),
+                arrays[f"{split}_labels"],
+                geometry,
+            )
+            for split in SPLITS
+        )
 
 
 def write_manifest(
@@ -195,9 +174,7 @@ def write_manifest(
         paths, labels = packed[split]
         tensors[f"{split}_paths"], tensors[f"{split}_ends"] = paths.block, paths.ends
         tensors[f"{split}_labels"] = np.ascontiguousarray(labels, dtype=np.int64)
-    with atomic_path(path) as temporary:
-        # One metadata key: safetensors writes several in no fixed order.
-        save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+    write_dataset_file(path, KIND, header, tensors)
 
 
 def _sampled_normalisation(split: FileSplit) -> tuple[list[float], list[float]]:

@@ -1,21 +1,17 @@
 """A small data set as one safetensors file of uint8 tensors."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from squeezed.data.dataset import SPLITS, Images, Labels
-from squeezed.errors import UserError
-from squeezed.files import atomic_path
+from squeezed.data.dataset_file import StoredDataset, write_dataset_file
 
-HEADER_KEY = "squeezed_dataset"
+KIND = "squeezed_dataset"
 
 
 class TensorSplit:
@@ -45,36 +41,17 @@ class TensorSplit:
             yield self.images(chosen), self.labels[chosen]
 
 
-class TensorDataset:
+class TensorDataset(StoredDataset):
     """A data set read from one tensor file (see `squeezed.data.dataset.Dataset`)."""
 
-    def __init__(self, path: str | Path) -> None:
-        """Open `path`.
-
-        Raises:
-            UserError: if it is not a data set file.
-        """
-        try:
-            with safe_open(path, framework="numpy") as file:
-                header = json.loads((file.metadata() or {})[HEADER_KEY])
-                splits = {
-                    split: TensorSplit(
-                        file.get_tensor(f"{split}_images"), file.get_tensor(f"{split}_labels")
-                    )
-                    for split in SPLITS
-                }
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
-            raise UserError(
-                f"{path} is not a data set file ({error}); delete it and run the workflow again"
-            ) from error
-        self.name: str = header["name"]
-        self.path = Path(path)
-        self.digest: str = header["digest"]
-        self.class_names: list[str] = header["class_names"]
-        self.mean: list[float] = header["mean"]
-        self.std: list[float] = header["std"]
-        self.source: dict[str, Any] = header["source"]
-        self.train, self.validation, self.test = (splits[split] for split in SPLITS)
+    def __init__(
+        self, path: Path, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> None:
+        """Take what `read_dataset_file` returned for `path`."""
+        super().__init__(path, header)
+        self.train, self.validation, self.test = (
+            TensorSplit(arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in SPLITS
+        )
         height, width = self.train.pixels.shape[2:]
         self.image_size = (int(height), int(width))
 
@@ -114,9 +91,7 @@ def write_tensor_dataset(
         "std": std,
         "source": dict(source),
     }
-    with atomic_path(path) as temporary:
-        # One metadata key: safetensors writes several in no fixed order.
-        save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+    write_dataset_file(path, KIND, header, tensors)
 
 
 def _normalisation(pixels: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
