@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from squeezed.attacks.carlini_wagner import BETA1, BETA2, EPSILON, Protocol, carlini_wagner
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.rows import from_tanh_space, to_tanh_space
-from squeezed.attacks.streamline import Flatten, ImageConvolution
+from squeezed.attacks.streamline import ADJACENT, Flatten, ImageConvolution
 from squeezed.attacks.timing import time_attack
 from squeezed.attacks.victim import Victim
 from squeezed.errors import UserError
@@ -302,12 +302,15 @@ def test_a_model_made_ready_is_the_same_function(network: Callable[[], nn.Module
     torch.testing.assert_close(model.state_dict(), before)  # the caller's stays as it is
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_gradient_of_joined_columns_is_the_gradient(data: st.DataObject) -> None:
     torch.manual_seed(data.draw(st.integers(0, 1000)))
     kernel = data.draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
     padding = tuple(data.draw(st.integers(0, size - 1)) for size in kernel)
-    size = [data.draw(st.integers(k, 13)) for k in kernel]
+    # Also a width that is no multiple, where the columns are not joined.
+    width = ADJACENT * data.draw(st.integers(2, 4)) + data.draw(st.sampled_from([0, 0, 0, 1]))
+    size = (data.draw(st.integers(kernel[0], 13)), width)
     channels, channels_out = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 5))
     convolution = nn.Conv2d(channels, channels_out, kernel, padding=padding).double()
     assert ImageConvolution.can_wrap(convolution)

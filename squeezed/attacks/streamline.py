@@ -129,7 +129,7 @@ def _channels_last(gradient: Tensor) -> Tensor:
 def _image_convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
     """Return the convolutions that read the images, by name.
 
-    None if anything but plain convolutions reads them, or such a convolution is called again.
+    Empty if anything but plain convolutions reads them, or such a convolution is called again.
     """
     nodes = list(call_graph(network).nodes)
     calls = [

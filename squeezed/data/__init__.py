@@ -11,6 +11,12 @@ from squeezed.errors import UserError
 
 __all__ = ["Dataset", "Split", "choose_indices", "open_dataset"]
 
+DATASETS: dict[str, type[tensor_file.TensorDataset | manifest.ManifestDataset]] = {
+    tensor_file.KIND: tensor_file.TensorDataset,
+    manifest.KIND: manifest.ManifestDataset,
+}
+"""What reads each kind of file."""
+
 
 def open_dataset(path: str | Path) -> Dataset:
     """Open a prepared data set: a tensor file or a manifest; what comes after need not know which.
@@ -20,9 +26,7 @@ def open_dataset(path: str | Path) -> Dataset:
     """
     try:
         kind, header, arrays = read_dataset_file(path)
-        if kind == manifest.KIND:
-            return manifest.ManifestDataset(Path(path), header, arrays)
-        return tensor_file.TensorDataset(Path(path), header, arrays)
+        return DATASETS[kind](Path(path), header, arrays)
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise UserError(
             f"{path} is not a data set file ({error}); delete it and run the workflow again"
