@@ -33,10 +33,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from squeezed.attacks.carlini_wagner import Protocol, carlini_wagner
 from squeezed.attacks.victim import Victim
-from squeezed.compression.folding import fold_batch_norm
 from squeezed.data.digits import read_digits
-from squeezed.models import VGG6, Classifier
-from squeezed.precision import usable_precision
+from squeezed.foundation.precision import usable_precision
+from squeezed.networks import VGG6, Classifier
+from squeezed.steps.folding import fold_batch_norm
 
 STEPS = 40
 LEARNING_RATE = 0.02

@@ -6,7 +6,7 @@ ways to run the same network take turns on the same batches, for each batch size
 - torch_fp32: plain PyTorch, as it comes;
 - onnx_fp32: the exported baseline in ONNX Runtime;
 - int8: the exported quantized model (Algorithm 1, with the default `weight_range: centred`) in
-  ONNX Runtime, as fast as it runs here (squeezed/deployment/integer_weights.py);
+  ONNX Runtime, as fast as it runs here (squeezed/graphs/integer_weights.py);
 - int8_extremes: the same with `weight_range: extremes`, Algorithm 1 to the letter;
 - linear_int8: only the fully connected layers in 8 bits.
 
@@ -39,15 +39,15 @@ import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from squeezed.checkpoint import ModelCard
-from squeezed.compression.quantization import quantize_linear_layers, quantize_model
-from squeezed.deployment.engine import Engine
-from squeezed.deployment.export import export_onnx
-from squeezed.deployment.integer_weights import int8_products_are_exact, prepare_weights
-from squeezed.models import VGG6, Classifier
-from squeezed.models.vgg6 import initialise_vgg6
-from squeezed.progress import track
-from squeezed.provenance import machine
+from squeezed.foundation.progress import track
+from squeezed.foundation.provenance import machine
+from squeezed.graphs.engine import Engine
+from squeezed.graphs.export import export_onnx
+from squeezed.graphs.integer_weights import int8_products_are_exact, prepare_weights
+from squeezed.networks import VGG6, Classifier
+from squeezed.networks.network_file import ModelCard
+from squeezed.networks.vgg6 import initialise_vgg6
+from squeezed.steps.quantization import quantize_linear_layers, quantize_model
 
 Run = Callable[[NDArray[np.float32]], object]
 CLOCKS = {"wall_time": time.perf_counter, "cpu_time": time.process_time}

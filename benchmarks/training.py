@@ -4,7 +4,7 @@
 
 Three measurements take turns, each in a process of its own, on the same core or cores:
 
-- `ours`: epochs of `squeezed.training`, with augmentation, as the workflow runs them;
+- `ours`: epochs of `squeezed.training.loop`, with augmentation, as the workflow runs them;
 - `plain`: the usual loop: PIL images, torchvision's transforms, a `DataLoader`, fp32 in
   batches of 128;
 - `peak` and `forward_peak`: the highest rate, in GFLOP/s, that one of VGG-6's convolutions reaches
@@ -34,7 +34,7 @@ from pathlib import Path
 
 import numpy as np
 
-from squeezed.allocation import ALLOCATION
+from squeezed.foundation.allocation import ALLOCATION
 
 IMAGE_SIZE = (32, 32)
 CLASSES = 10
@@ -148,9 +148,9 @@ def ours(count: int, threads: int) -> Callable[[], float]:
     import torch
 
     from squeezed.data.tensor_file import TensorSplit
-    from squeezed.models.classifier import Classifier
-    from squeezed.models.vgg6 import VGG6
-    from squeezed.training_run import TrainingRun
+    from squeezed.networks.classifier import Classifier
+    from squeezed.networks.vgg6 import VGG6
+    from squeezed.training.run import TrainingRun
 
     class Images:
         """What a run asks of a data set."""
@@ -177,7 +177,7 @@ def plain(count: int, threads: int) -> Callable[[], float]:
     from torch.utils.data import DataLoader, Dataset
     from torchvision import transforms
 
-    from squeezed.models.vgg6 import VGG6
+    from squeezed.networks.vgg6 import VGG6
 
     pixels, labels = _images(count)
     transform = transforms.Compose(
@@ -268,7 +268,7 @@ def flops_per_image() -> int:
 
 def _convolutions() -> list[tuple[int, int, int]]:
     """Return (input channels, filters, side of the image) of each convolution of VGG-6."""
-    from squeezed.models.vgg6 import PAPER_WIDTHS
+    from squeezed.networks.vgg6 import PAPER_WIDTHS
 
     channels = [3, *PAPER_WIDTHS]
     return [(channels[i], channels[i + 1], IMAGE_SIZE[0] >> (i // 2)) for i in range(6)]

@@ -16,12 +16,12 @@ for variable, first in (("PYTHONPATH", ROOT), ("PATH", Path(sys.executable).pare
     rest = os.environ.get(variable)
     os.environ[variable] = f"{first}{os.pathsep}{rest}" if rest else str(first)
 
-from squeezed.allocation import ALLOCATION
-from squeezed.code_digest import code_digest
-from squeezed.configuration import complete_configuration, load_schema
-from squeezed.environment import check_torch_builds
-from squeezed.workers import WORKERS_VARIABLE
-from squeezed.errors import UserError
+from squeezed.foundation.allocation import ALLOCATION
+from squeezed.foundation.code_digest import code_digest
+from squeezed.configuration.completion import complete_configuration, load_schema
+from squeezed.foundation.environment import check_torch_builds
+from squeezed.foundation.workers import WORKERS_VARIABLE
+from squeezed.foundation.errors import UserError
 
 # What a run makes and DVC versions, with Snakemake's records of it.
 OUTPUT_FOLDERS = ("data", "models", "results", "reports/generated")

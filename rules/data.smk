@@ -1,4 +1,4 @@
-from squeezed.source_stamp import source_stamp
+from squeezed.foundation.source_stamp import source_stamp
 
 
 rule prepare_dataset:

@@ -1,7 +1,7 @@
 # What a job asks of a cluster: memory, time, GPUs and processes. None of it may change a result.
 import math
 
-from squeezed.gpu_presence import MACHINE_VARIABLE, runs_on_gpu
+from squeezed.foundation.gpu_presence import MACHINE_VARIABLE, runs_on_gpu
 
 # Decided here, once for each experiment: `auto` must not depend on the node that a job comes to.
 ON_GPU = {

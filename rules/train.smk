@@ -1,4 +1,4 @@
-from squeezed.source_stamp import own_weights, source_stamp
+from squeezed.foundation.source_stamp import own_weights, source_stamp
 
 
 rule train_baseline:

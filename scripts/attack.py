@@ -9,14 +9,14 @@ from safetensors.torch import save_file
 from squeezed.attacks.configured import attack_images, table_of, victim_of
 from squeezed.attacks.finished_batches import FinishedBatches
 from squeezed.attacks.outcome import attack_metrics, robust_accuracy_curve, write_table
-from squeezed.checkpoint import load_model
-from squeezed.cli import script_main, settings_json
-from squeezed.code_digest import code_digest
 from squeezed.data import choose_indices, open_dataset
-from squeezed.device import device_name, resolve_device
-from squeezed.files import atomic_path, sha256_of
-from squeezed.provenance import Provenance
-from squeezed.results import write_result
+from squeezed.foundation.cli import script_main, settings_json
+from squeezed.foundation.code_digest import code_digest
+from squeezed.foundation.device import device_name, resolve_device
+from squeezed.foundation.files import atomic_path, sha256_of
+from squeezed.foundation.provenance import Provenance
+from squeezed.foundation.results import write_result
+from squeezed.networks.network_file import load_model
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from squeezed.cli import script_main, settings_json
+from squeezed.foundation.cli import script_main, settings_json
 from squeezed.reporting.collection import collect, parse_expectations
 from squeezed.reporting.document import compose
 from squeezed.reporting.files import write_report

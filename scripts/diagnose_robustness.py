@@ -11,15 +11,15 @@ from squeezed.attacks.carlini_wagner import Protocol, carlini_wagner
 from squeezed.attacks.diagnostics import StoredAttack, measure, share_without_gradient
 from squeezed.attacks.gate import arrangement_verdict, verdict
 from squeezed.attacks.victim import Victim
-from squeezed.checkpoint import load_model
-from squeezed.cli import script_main, settings_json
 from squeezed.data import open_dataset
-from squeezed.deployment.engine import Engine
-from squeezed.device import device_name, resolve_device
-from squeezed.models import Classifier
-from squeezed.models.quantized import QuantizedLayer
-from squeezed.provenance import Provenance
-from squeezed.results import write_result
+from squeezed.foundation.cli import script_main, settings_json
+from squeezed.foundation.device import device_name, resolve_device
+from squeezed.foundation.provenance import Provenance
+from squeezed.foundation.results import write_result
+from squeezed.graphs.engine import Engine
+from squeezed.networks import Classifier
+from squeezed.networks.network_file import load_model
+from squeezed.networks.quantized import QuantizedLayer
 
 
 @script_main

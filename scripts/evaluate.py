@@ -4,13 +4,13 @@ import argparse
 import logging
 from pathlib import Path
 
-from squeezed.cli import script_main, settings_json
 from squeezed.data import open_dataset
-from squeezed.deployment.evaluation import Files, evaluate
-from squeezed.deployment.layers import write_layers
-from squeezed.deployment.predictions import write_classes, write_predictions
-from squeezed.provenance import Provenance
-from squeezed.results import write_result
+from squeezed.evaluation.evaluation import Files, evaluate
+from squeezed.evaluation.predictions import write_classes, write_predictions
+from squeezed.foundation.cli import script_main, settings_json
+from squeezed.foundation.provenance import Provenance
+from squeezed.foundation.results import write_result
+from squeezed.graphs.layers import write_layers
 
 
 @script_main

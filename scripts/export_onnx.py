@@ -4,9 +4,9 @@ import argparse
 import logging
 from pathlib import Path
 
-from squeezed.checkpoint import load_model
-from squeezed.cli import script_main
-from squeezed.deployment.export import export_onnx
+from squeezed.foundation.cli import script_main
+from squeezed.graphs.export import export_onnx
+from squeezed.networks.network_file import load_model
 
 logger = logging.getLogger(__name__)
 

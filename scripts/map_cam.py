@@ -8,10 +8,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
-from squeezed.checkpoint import load_model
-from squeezed.cli import script_main, settings_json
 from squeezed.data import open_dataset
-from squeezed.device import device_name, resolve_device
 from squeezed.explain.attribution import predictions
 from squeezed.explain.cam import (
     Pictures,
@@ -24,9 +21,12 @@ from squeezed.explain.cam import (
 from squeezed.explain.image_scores import check_same_images, read_scores, summary, write_scores
 from squeezed.explain.objects import object_masks
 from squeezed.explain.selection import choose_images
-from squeezed.files import atomic_path
-from squeezed.provenance import Provenance
-from squeezed.results import write_result
+from squeezed.foundation.cli import script_main, settings_json
+from squeezed.foundation.device import device_name, resolve_device
+from squeezed.foundation.files import atomic_path
+from squeezed.foundation.provenance import Provenance
+from squeezed.foundation.results import write_result
+from squeezed.networks.network_file import load_model
 
 
 @script_main

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from squeezed.cli import script_main, settings_json
 from squeezed.explain.image_scores import check_same_images, read_scores, summary, write_scores
 from squeezed.explain.map_scores import score_maps, spread_fields
 from squeezed.explain.tsne import align, tsne_maps
-from squeezed.provenance import Provenance
-from squeezed.results import write_result
+from squeezed.foundation.cli import script_main, settings_json
+from squeezed.foundation.provenance import Provenance
+from squeezed.foundation.results import write_result
 
 
 @script_main

@@ -4,13 +4,13 @@ import argparse
 import logging
 from pathlib import Path
 
-from squeezed.cli import script_main, settings_json
 from squeezed.data import open_dataset
 from squeezed.data.preparation import prepare_dataset
 from squeezed.data.summary import summarise, without_paths
-from squeezed.provenance import Provenance
-from squeezed.results import write_result
-from squeezed.source_stamp import source_stamp
+from squeezed.foundation.cli import script_main, settings_json
+from squeezed.foundation.provenance import Provenance
+from squeezed.foundation.results import write_result
+from squeezed.foundation.source_stamp import source_stamp
 
 
 @script_main

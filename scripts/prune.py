@@ -5,14 +5,14 @@ import dataclasses
 import logging
 from pathlib import Path
 
-from squeezed.checkpoint import load_model, save_model
-from squeezed.cli import script_main, settings_json
-from squeezed.compression.pruning_search import prune_and_recover, write_trials
 from squeezed.data import open_dataset
-from squeezed.device import device_name, resolve_device
-from squeezed.files import sha256_of
-from squeezed.provenance import Provenance
-from squeezed.results import write_result
+from squeezed.foundation.cli import script_main, settings_json
+from squeezed.foundation.device import device_name, resolve_device
+from squeezed.foundation.files import sha256_of
+from squeezed.foundation.provenance import Provenance
+from squeezed.foundation.results import write_result
+from squeezed.networks.network_file import load_model, save_model
+from squeezed.steps.pruning_search import prune_and_recover, write_trials
 
 
 @script_main

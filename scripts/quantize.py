@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from squeezed.checkpoint import load_model, save_model
-from squeezed.cli import script_main, settings_json
-from squeezed.compression.quantization import quantize_linear_layers, quantize_model
 from squeezed.data import choose_indices, open_dataset
-from squeezed.files import sha256_of
-from squeezed.models.quantized import SCHEMES
-from squeezed.progress import track
+from squeezed.foundation.cli import script_main, settings_json
+from squeezed.foundation.files import sha256_of
+from squeezed.foundation.progress import track
+from squeezed.networks.network_file import load_model, save_model
+from squeezed.networks.quantized import SCHEMES
+from squeezed.steps.quantization import quantize_linear_layers, quantize_model
 
 CALIBRATION_PIXELS = 2**20
 """Of one batch: 1,024 images of 32×32, 20 of 224×224. Bounds the memory of the activations."""

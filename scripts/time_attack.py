@@ -7,12 +7,12 @@ import torch
 
 from squeezed.attacks.configured import protocol_of, victim_of
 from squeezed.attacks.timing import time_attack
-from squeezed.checkpoint import load_model
-from squeezed.cli import script_main, settings_json
 from squeezed.data import choose_indices, open_dataset
-from squeezed.device import device_name, resolve_device
-from squeezed.provenance import Provenance
-from squeezed.results import write_result
+from squeezed.foundation.cli import script_main, settings_json
+from squeezed.foundation.device import device_name, resolve_device
+from squeezed.foundation.provenance import Provenance
+from squeezed.foundation.results import write_result
+from squeezed.networks.network_file import load_model
 
 
 @script_main

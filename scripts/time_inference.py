@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from squeezed.cli import script_main, settings_json
 from squeezed.data import open_dataset
-from squeezed.deployment.inference_timing import time_inference
-from squeezed.provenance import Provenance
-from squeezed.results import write_result
+from squeezed.evaluation.inference_timing import time_inference
+from squeezed.foundation.cli import script_main, settings_json
+from squeezed.foundation.provenance import Provenance
+from squeezed.foundation.results import write_result
 
 
 @script_main

@@ -4,16 +4,16 @@ import argparse
 import logging
 from pathlib import Path
 
-from squeezed.checkpoint import ModelCard, save_model
-from squeezed.cli import script_main, settings_json
 from squeezed.data import open_dataset
-from squeezed.device import device_name, resolve_device
-from squeezed.files import sha256_of
-from squeezed.models import create_classifier
-from squeezed.provenance import Provenance
-from squeezed.results import write_result
-from squeezed.source_stamp import own_weights, source_stamp
-from squeezed.training import train
+from squeezed.foundation.cli import script_main, settings_json
+from squeezed.foundation.device import device_name, resolve_device
+from squeezed.foundation.files import sha256_of
+from squeezed.foundation.provenance import Provenance
+from squeezed.foundation.results import write_result
+from squeezed.foundation.source_stamp import own_weights, source_stamp
+from squeezed.networks import create_classifier
+from squeezed.networks.network_file import ModelCard, save_model
+from squeezed.training.loop import train
 
 
 @script_main

@@ -10,14 +10,14 @@ import torch
 
 from squeezed.attacks.configured import attack_images, table_of, victim_of
 from squeezed.attacks.outcome import attack_metrics, write_table
-from squeezed.checkpoint import load_model
-from squeezed.cli import script_main, settings_json
 from squeezed.data import choose_indices, open_dataset
-from squeezed.device import device_name, resolve_device
-from squeezed.errors import UserError
-from squeezed.progress import track
-from squeezed.provenance import Provenance
-from squeezed.results import write_result
+from squeezed.foundation.cli import script_main, settings_json
+from squeezed.foundation.device import device_name, resolve_device
+from squeezed.foundation.errors import UserError
+from squeezed.foundation.progress import track
+from squeezed.foundation.provenance import Provenance
+from squeezed.foundation.results import write_result
+from squeezed.networks.network_file import load_model
 
 SHOWN = (
     "accuracy_after",

@@ -17,9 +17,9 @@ import yaml
 from PIL import Image
 from scipy.io import savemat
 
-from squeezed.configuration import complete_configuration, load_schema
+from squeezed.configuration.completion import complete_configuration, load_schema
+from tests import PROJECT
 
-PROJECT = Path(__file__).parent.parent
 CIFAR10_NAMES = [
     "airplane",
     "automobile",

@@ -19,7 +19,7 @@ from torch import Tensor
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.rows import Rows, from_tanh_space
 from squeezed.attacks.victim import Victim
-from squeezed.errors import UserError
+from squeezed.foundation.errors import UserError
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's constants, as in PyTorch."""

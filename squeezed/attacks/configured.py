@@ -13,8 +13,8 @@ from squeezed.attacks.carlini_wagner import Protocol, carlini_wagner
 from squeezed.attacks.outcome import Table, image_table
 from squeezed.attacks.victim import Victim
 from squeezed.data.dataset import Split
-from squeezed.models import Classifier
-from squeezed.precision import usable_precision
+from squeezed.foundation.precision import usable_precision
+from squeezed.networks import Classifier
 
 TABLE_PREFIX = "table."
 

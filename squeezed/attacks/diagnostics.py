@@ -17,8 +17,8 @@ from squeezed.attacks.objective import Margin
 from squeezed.attacks.outcome import rounded_to_pixels
 from squeezed.attacks.square import square_attack
 from squeezed.attacks.victim import Victim
-from squeezed.errors import UserError
-from squeezed.statistics import mcnemar_p_value
+from squeezed.foundation.errors import UserError
+from squeezed.statistics.intervals import mcnemar_p_value
 
 Judge = Callable[[Tensor], Tensor]
 """Maps images (n, C, H, W) to logits (n, classes), both on the CPU."""

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from squeezed.files import atomic_path
-from squeezed.progress import track
+from squeezed.foundation.files import atomic_path
+from squeezed.foundation.progress import track
 
 Batch = TypeVar("Batch")
 

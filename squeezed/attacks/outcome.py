@@ -11,8 +11,8 @@ from torch import Tensor
 
 from squeezed.attacks.carlini_wagner import Attacked
 from squeezed.attacks.victim import Victim
-from squeezed.files import atomic_path
-from squeezed.proportions import wilson_interval
+from squeezed.foundation.files import atomic_path
+from squeezed.statistics.proportions import wilson_interval
 
 Table = dict[str, NDArray[Any]]
 """Columns of equal length, by name."""

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from squeezed.models.call_graph import call_graph
-from squeezed.models.classifier import Classifier
-from squeezed.models.surgery import replace_module
+from squeezed.networks.call_graph import call_graph
+from squeezed.networks.classifier import Classifier
+from squeezed.networks.surgery import replace_module
 
 ADJACENT = 4
 """Columns whose gradient is computed together: four of three channels fit in 16 numbers."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from squeezed.attacks.carlini_wagner import Protocol, carlini_wagner
 from squeezed.attacks.victim import Victim
-from squeezed.progress import track
+from squeezed.foundation.progress import track
 
 
 @dataclass

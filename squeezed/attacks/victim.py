@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from squeezed.attacks.streamline import streamline
-from squeezed.compression.folding import fold_batch_norm
-from squeezed.errors import UserError
-from squeezed.models import Classifier
-from squeezed.models.quantized import DynamicQuantizedLinear, QuantizedLayer, gradient_of_rounding
+from squeezed.foundation.errors import UserError
+from squeezed.networks import Classifier
+from squeezed.networks.quantized import DynamicQuantizedLinear, QuantizedLayer, gradient_of_rounding
+from squeezed.steps.folding import fold_batch_norm
 
 LARGE_IMAGE = 3 * 64 * 64
 

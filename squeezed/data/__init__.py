@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 from squeezed.data import manifest, tensor_file
 from squeezed.data.dataset import Dataset, Split, choose_indices
 from squeezed.data.dataset_file import read_dataset_file
-from squeezed.errors import UserError
+from squeezed.foundation.errors import UserError
 
 __all__ = ["Dataset", "Split", "choose_indices", "open_dataset"]
 
@@ -22,7 +22,7 @@ def open_dataset(path: str | Path) -> Dataset:
     """Open a prepared data set: a tensor file or a manifest; what comes after need not know which.
 
     Raises:
-        squeezed.errors.UserError: if the file is not a data set.
+        squeezed.foundation.errors.UserError: if the file is not a data set.
     """
     try:
         kind, header, arrays = read_dataset_file(path)

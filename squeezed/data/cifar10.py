@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squeezed.data.dataset import Labels
-from squeezed.errors import UserError, first_line
+from squeezed.foundation.errors import UserError, first_line
 
 ARCHIVE = "cifar-10-python.tar.gz"
 FOLDER = "cifar-10-batches-py"

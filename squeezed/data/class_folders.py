@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from squeezed.data.image_files import EXTENSIONS
-from squeezed.errors import UserError
+from squeezed.foundation.errors import UserError
 
 VALIDATION_NAMES = ("val", "validation", "valid")
 IGNORED_PARTS = ("__MACOSX",)

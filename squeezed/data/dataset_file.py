@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from squeezed.files import atomic_path
+from squeezed.foundation.files import atomic_path
 
 
 class StoredDataset:

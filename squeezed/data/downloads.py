@@ -9,8 +9,8 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from squeezed.errors import UserError
-from squeezed.progress import track
+from squeezed.foundation.errors import UserError
+from squeezed.foundation.progress import track
 
 logger = logging.getLogger(__name__)
 

@@ -5,14 +5,14 @@ import tempfile
 from pathlib import Path
 
 from squeezed.data.image_trees import ImageTree
-from squeezed.progress import track
+from squeezed.foundation.progress import track
 
 
 def extract(tree: ImageTree, folder: Path) -> Path:
     """Unpack an archive's files into `folder`, unless it is there already; return `folder`.
 
     Raises:
-        squeezed.errors.UserError: if the archive is damaged, or a path in it leads out of it.
+        UserError: if the archive is damaged, or a path in it leads out of it.
         OSError: if the disk is full.
     """
     if folder.is_dir():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from squeezed.errors import UserError, first_line
+from squeezed.foundation.errors import UserError, first_line
 
 Entry = tuple[str, Callable[[], bytes]]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from squeezed.data.downloads import check_md5
 from squeezed.data.image_files import EXTENSIONS
 from squeezed.data.image_trees import Entry, ImageTree
-from squeezed.errors import UserError, first_line
+from squeezed.foundation.errors import UserError, first_line
 
 DEVKIT = "ILSVRC2012_devkit_t12.tar.gz"
 META = "data/meta.mat"

@@ -12,8 +12,8 @@ from PIL import Image
 from squeezed.data.dataset import SPLITS, Images, Labels
 from squeezed.data.dataset_file import StoredDataset, write_dataset_file
 from squeezed.data.image_files import UNREADABLE, Geometry, open_rgb, to_array
-from squeezed.errors import UserError
-from squeezed.workers import configured_workers
+from squeezed.foundation.errors import UserError
+from squeezed.foundation.workers import configured_workers
 
 KIND = "squeezed_manifest"
 

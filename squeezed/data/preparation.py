@@ -21,8 +21,8 @@ from squeezed.data.manifest import write_manifest
 from squeezed.data.splitting import hold_out
 from squeezed.data.tensor_file import write_tensor_dataset
 from squeezed.data.tree_reading import Part, check_files, read_into_memory
-from squeezed.errors import UserError, first_line
-from squeezed.files import sha256_of
+from squeezed.foundation.errors import UserError, first_line
+from squeezed.foundation.files import sha256_of
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squeezed.data.dataset import Labels
-from squeezed.errors import UserError
+from squeezed.foundation.errors import UserError
 
 
 def hold_out(

@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from squeezed.data.image_files import to_array
 from squeezed.data.manifest import FileSplit
-from squeezed.errors import UserError
-from squeezed.workers import configured_workers
+from squeezed.foundation.errors import UserError
+from squeezed.foundation.workers import configured_workers
 
 LONGEST_ASPECT = 4 / 3
 
@@ -43,7 +43,7 @@ def streamed_pixels(
     except UserError as error:
         # A worker's error comes with the worker's traceback, its own sentence last.
         sentence = str(error).strip().splitlines()[-1]
-        raise UserError(sentence.removeprefix("squeezed.errors.UserError: ")) from error
+        raise UserError(sentence.removeprefix("squeezed.foundation.errors.UserError: ")) from error
 
 
 class _Images(Dataset[Tensor]):

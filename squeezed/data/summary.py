@@ -14,7 +14,7 @@ def summarise(dataset: Dataset, settings: Mapping[str, Any], stamp: str | None) 
     Args:
         dataset: as it was prepared.
         settings: its section of the configuration.
-        stamp: of the source (`squeezed.source_stamp`).
+        stamp: of the source (`squeezed.foundation.source_stamp`).
     """
     counts = {split: len(getattr(dataset, split)) for split in SPLITS}
     smallest = np.bincount(dataset.test.labels, minlength=len(dataset.class_names)).min()

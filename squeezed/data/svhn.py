@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squeezed.data.dataset import Labels
-from squeezed.errors import UserError, first_line
+from squeezed.foundation.errors import UserError, first_line
 
 FILES = {
     "train": "train_32x32.mat",

@@ -12,7 +12,7 @@ from squeezed.data.manifest import FileSplit
 from squeezed.data.share import WHOLE, Share
 from squeezed.data.streaming import streamed_pixels
 from squeezed.data.tensor_file import TensorSplit
-from squeezed.errors import UserError
+from squeezed.foundation.errors import UserError
 
 
 def training_batches(

@@ -12,9 +12,9 @@ from squeezed.data.class_folders import ClassFolders, and_others
 from squeezed.data.dataset import Labels
 from squeezed.data.image_files import UNREADABLE, Geometry, check_readable, open_rgb, to_array
 from squeezed.data.image_trees import ImageTree
-from squeezed.errors import UserError, first_line
-from squeezed.progress import track
-from squeezed.workers import configured_workers
+from squeezed.foundation.errors import UserError, first_line
+from squeezed.foundation.progress import track
+from squeezed.foundation.workers import configured_workers
 
 Part = tuple[NDArray[np.uint8], Labels]
 Unreadable = list[tuple[str, str]]

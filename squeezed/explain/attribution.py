@@ -7,9 +7,9 @@ import torch
 from captum.attr import GuidedBackprop, LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
-from squeezed.errors import UserError
 from squeezed.explain.layers import map_layer
-from squeezed.models.classifier import Classifier
+from squeezed.foundation.errors import UserError
+from squeezed.networks.classifier import Classifier
 
 METHODS = ("guided_backprop", "grad_cam")
 

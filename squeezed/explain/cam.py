@@ -17,8 +17,8 @@ from squeezed.explain.faithfulness import (
 )
 from squeezed.explain.image_scores import mean_fields
 from squeezed.explain.randomisation import cascade
-from squeezed.models.classifier import Classifier
-from squeezed.progress import track
+from squeezed.foundation.progress import track
+from squeezed.networks.classifier import Classifier
 
 BATCH = 64
 

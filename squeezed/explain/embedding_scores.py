@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from squeezed.errors import UserError
 from squeezed.explain.neighbours import Floats, Integers, distance_chunks, nearest, vote
+from squeezed.foundation.errors import UserError
 
 Bools = NDArray[np.bool_]
 

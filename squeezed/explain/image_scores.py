@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from squeezed.errors import UserError
-from squeezed.files import atomic_path
-from squeezed.statistics import (
+from squeezed.foundation.errors import UserError
+from squeezed.foundation.files import atomic_path
+from squeezed.statistics.intervals import (
     bootstrap_mean_interval,
     paired_proportion_interval,
     wilson_interval,

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from squeezed.data.dataset import Split
-from squeezed.errors import UserError
-from squeezed.models.classifier import Classifier
-from squeezed.progress import track
+from squeezed.foundation.errors import UserError
+from squeezed.foundation.progress import track
+from squeezed.networks.classifier import Classifier
 
 BATCH = 250
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from squeezed.errors import UserError
 from squeezed.explain.neighbours import (
     Floats,
     Integers,
@@ -13,6 +12,7 @@ from squeezed.explain.neighbours import (
     nearest_neighbours,
     vote,
 )
+from squeezed.foundation.errors import UserError
 
 MapScores = dict[str, NDArray[np.float64] | NDArray[np.bool_]]
 """Scores of each image in one map, shape (n,): `trustworthiness` is 1 where the map's neighbours

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from squeezed.errors import UserError
+from squeezed.foundation.errors import UserError
 
 KINDS = ("none", "ink", "centre", "masks")
 

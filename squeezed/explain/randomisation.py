@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from squeezed.explain.layers import weighted_layers
-from squeezed.models.classifier import Classifier
+from squeezed.networks.classifier import Classifier
 
 
 def cascade(model: Classifier, image: Tensor, *, seed: int) -> Iterator[tuple[str, Classifier]]:

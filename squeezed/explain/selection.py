@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squeezed.data.dataset import Dataset, choose_indices
-from squeezed.errors import UserError
+from squeezed.foundation.errors import UserError
 
 logger = logging.getLogger(__name__)
 

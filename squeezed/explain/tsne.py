@@ -12,9 +12,9 @@ from openTSNE.affinity import PerplexityBasedNN
 from openTSNE.initialization import pca, random
 from threadpoolctl import threadpool_limits
 
-from squeezed.errors import UserError
 from squeezed.explain.neighbours import Floats
-from squeezed.progress import track
+from squeezed.foundation.errors import UserError
+from squeezed.foundation.progress import track
 
 Map = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from squeezed.errors import UserError
+from squeezed.foundation.errors import UserError
+from squeezed.foundation.results import INEXACT_FIELDS, read_result
 from squeezed.reporting.vocabulary import in_order
-from squeezed.results import INEXACT_FIELDS, read_result
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import yaml
 
 from squeezed.data import open_dataset
 from squeezed.data.dataset import Dataset
-from squeezed.errors import UserError
+from squeezed.foundation.errors import UserError
 from squeezed.reporting import paper
 from squeezed.reporting.claims.catalogue import JudgedClaim, judge_all
 from squeezed.reporting.claims.verdict import Verdict

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from squeezed.reporting.collection import Experiment
-from squeezed.statistics import (
+from squeezed.statistics.intervals import (
     mean_interval_over_seeds,
     normal_interval,
     paired_proportion_interval,

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from squeezed.files import atomic_path
+from squeezed.foundation.files import atomic_path
 from squeezed.reporting.document import Document
 from squeezed.reporting.vocabulary import VARIANT_COLOURS, VARIANT_DESCRIPTIONS, variant_name
 from squeezed.reporting.wording import interval, with_interval

@@ -9,11 +9,12 @@ import pytest
 from squeezed.reporting.collection import collect
 from squeezed.reporting.document import Document, compose
 from squeezed.reporting.files import write_report
+from tests import PROJECT
 from tests.report.browser import Browser, find_browser
 from tests.report.made_up import VARIANTS, paper_like
 from tests.report.made_up_pictures import write_pictures
 
-TEMPLATES = Path(__file__).parents[2] / "reports" / "templates"
+TEMPLATES = PROJECT / "reports" / "templates"
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from squeezed.results import write_result
-from squeezed.statistics import wilson_interval
+from squeezed.foundation.results import write_result
+from squeezed.statistics.intervals import wilson_interval
 
 VARIANTS = (
     "baseline",

@@ -21,7 +21,7 @@ from squeezed.reporting.estimates import (
 )
 from squeezed.reporting.figure_robustness import robust_accuracy
 from squeezed.reporting.measures import accuracy_drop, distance_ratio
-from squeezed.statistics import (
+from squeezed.statistics.intervals import (
     bootstrap_mean_interval,
     mcnemar_p_value,
     mean_interval_over_seeds,

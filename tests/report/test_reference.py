@@ -1,17 +1,16 @@
 """The committed reference reports: whole, made by committed code, and silent about the machine."""
 
 import re
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 from snakemake.utils import update_config
 
-from squeezed.configuration import complete_configuration, load_schema
+from squeezed.configuration.completion import complete_configuration, load_schema
 from squeezed.reporting.claims.catalogue import CLAIMS
+from tests import PROJECT
 
-PROJECT = Path(__file__).parents[2]
 REFERENCE = PROJECT / "reports" / "reference"
 RUNS = sorted(path.stem for path in REFERENCE.glob("*.yaml"))
 

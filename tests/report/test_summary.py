@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from squeezed.errors import UserError
+from squeezed.foundation.errors import UserError
 from squeezed.reporting.claims.catalogue import judge_all
 from squeezed.reporting.collection import Experiment, collect, missing_in_words, parse_expectations
 from squeezed.reporting.contents import DRAWN
@@ -33,10 +33,9 @@ from squeezed.reporting.wording import (
     with_interval,
     with_spread,
 )
+from tests import PROJECT as ROOT
 from tests.report.conftest import TEMPLATES
 from tests.report.made_up import VARIANTS, MadeUp, paper_like
-
-ROOT = Path(__file__).parents[2]
 
 
 def results(folder: Path, made_up: MadeUp) -> Experiment:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import PROJECT as ROOT
 from tests.report.browser import Browser
 from tests.report.made_up import VARIANTS, paper_like
 
-ROOT = Path(__file__).parents[2]
 SNAKEFILE = """
 configfile: "config.yaml"
 include: "rules/common.smk"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.workspace import PROJECT, Workspace, differences
+from tests import PROJECT
+from tests.workflow.workspace import Workspace, differences
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("slurm")]
 
@@ -182,8 +183,8 @@ def test_a_job_that_fails_for_good(project, tmp_path):
     )
     workspace.edit(
         "scripts/prune.py",
-        "from squeezed.files import",
-        "from squeezed.errors import UserError\nfrom squeezed.files import",
+        "from squeezed.foundation.files import",
+        "from squeezed.foundation.errors import UserError\nfrom squeezed.foundation.files import",
     )
     outcome = workspace.run(
         *("snakemake", "--profile", PROFILE, "--retries", "1"),

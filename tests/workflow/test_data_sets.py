@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from squeezed.data import open_dataset
+from tests.data.test_imagenet import flat
 from tests.made_sources import (
     class_files,
     image_bytes,
@@ -18,7 +19,6 @@ from tests.made_sources import (
     write_tar,
     write_zip,
 )
-from tests.test_data_imagenet import flat
 from tests.workflow.workspace import Workspace
 
 pytestmark = pytest.mark.workflow

@@ -10,7 +10,8 @@ import psutil
 import pytest
 import yaml
 
-from tests.workflow.workspace import PROJECT, Workspace, differences
+from tests import PROJECT
+from tests.workflow.workspace import Workspace, differences
 
 pytestmark = pytest.mark.workflow
 

@@ -9,8 +9,9 @@ import time
 import pytest
 import yaml
 
+from tests import PROJECT
 from tests.workflow.conftest import CHANGED_ATTACK, change_pruning
-from tests.workflow.workspace import PROJECT, Workspace, differences
+from tests.workflow.workspace import Workspace, differences
 
 pytestmark = pytest.mark.workflow
 
@@ -84,7 +85,7 @@ def test_changed_pruning_reruns_pruned_variants(workspace, finished, with_change
     assert_same(workspace, with_changed_pruning)
 
 
-@pytest.mark.parametrize("name", ["squeezed/compression/pruning.py", "scripts/prune.py"])
+@pytest.mark.parametrize("name", ["squeezed/steps/pruning.py", "scripts/prune.py"])
 def test_comments_rerun_nothing(workspace, name):
     path = workspace.folder / name
     path.write_text(path.read_text().replace("import", "import  ", 1) + "\n# A remark.\n")
@@ -96,7 +97,7 @@ def test_comments_rerun_nothing(workspace, name):
 def test_an_edit_with_an_older_time_is_seen(workspace):
     """As where an older version of a file is unpacked over a newer one."""
     change_pruning(workspace)
-    os.utime(workspace.folder / "squeezed/compression/pruning.py", (0, 0))
+    os.utime(workspace.folder / "squeezed/steps/pruning.py", (0, 0))
     assert "prune" in workspace.planned()
 
 

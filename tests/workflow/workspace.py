@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from squeezed.results import exact_part
+from squeezed.foundation.results import exact_part
+from tests import PROJECT
 
-PROJECT = Path(__file__).parent.parent.parent
 TINY = Path(__file__).parent / "tiny.yaml"
 OUTPUT_FOLDERS = ("data", "models", "results", "reports/generated")
 

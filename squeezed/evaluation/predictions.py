@@ -1,0 +1,81 @@
+"""What a deployed model predicts, how often it is right, and where it differs from the baseline.
+
+Loads no torch.
+"""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from squeezed.foundation.files import atomic_path
+from squeezed.statistics.intervals import mcnemar_p_value, wilson_interval
+
+Integers = NDArray[np.int64]
+
+
+def confidences(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the largest softmax probability of each image, shape (n,)."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return 1 / np.exp(shifted).sum(axis=1)
+
+
+def accuracy_metrics(labels: Integers, predictions: Integers, baseline: Integers) -> dict[str, Any]:
+    """Compare predictions with the labels and with the baseline's, all of shape (n,)."""
+    n = len(labels)
+    correct = predictions == labels
+    low, high = wilson_interval(int(correct.sum()), n)
+    flipped = predictions != baseline
+    return {
+        "n_images": n,
+        "top1_accuracy": float(correct.mean()),
+        "top1_accuracy_low": low,
+        "top1_accuracy_high": high,
+        "baseline_top1_accuracy": float((baseline == labels).mean()),
+        "mcnemar_p_value": mcnemar_p_value(baseline == labels, correct),
+        "flipped_predictions": int(flipped.sum()),
+        "flipped_share": float(flipped.mean()),
+        "flipped_to_wrong": int((flipped & (baseline == labels)).sum()),
+        "flipped_to_right": int((flipped & correct).sum()),
+    }
+
+
+def write_predictions(
+    path: str | Path, labels: Integers, logits: NDArray[np.float32], baseline: Integers
+) -> None:
+    """Write one line for each test image, in order, whole or not at all."""
+    columns = ["index", "label", "prediction", "confidence", "baseline_prediction"]
+    predictions, confident = logits.argmax(axis=1), confidences(logits)
+    rows = zip(labels, predictions, confident, baseline, strict=True)
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for index, (label, prediction, confidence, other) in enumerate(rows):
+            writer.writerow([index, label, prediction, f"{confidence:.6f}", other])
+
+
+def write_classes(
+    path: str | Path,
+    class_names: list[str],
+    labels: Integers,
+    predictions: Integers,
+    baseline: Integers,
+) -> None:
+    """Write one line for each class: its images, how many are right, and how many flipped."""
+    columns = ["class", "n_images", "correct", "baseline_correct", "flipped_predictions"]
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for label, name in enumerate(class_names):
+            own = labels == label
+            writer.writerow(
+                [
+                    name,
+                    int(own.sum()),
+                    int((own & (predictions == label)).sum()),
+                    int((own & (baseline == label)).sum()),
+                    int((own & (predictions != baseline)).sum()),
+                ]
+            )

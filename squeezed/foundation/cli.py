@@ -1,0 +1,38 @@
+"""What every script in `scripts/` shares: argument types, and errors without a traceback."""
+
+import argparse
+import functools
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from squeezed.foundation.errors import UserError
+
+
+def settings_json(text: str) -> dict[str, Any]:
+    """Parse a script's `--settings`: the rule's own sections of the configuration, as JSON.
+
+    Raises:
+        argparse.ArgumentTypeError: if `text` is not a JSON object.
+    """
+    try:
+        settings = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"not valid JSON ({error})") from error
+    if not isinstance(settings, dict):
+        raise argparse.ArgumentTypeError("must be a JSON object, such as '{\"epochs\": 5}'")
+    return settings
+
+
+def script_main(main: Callable[[], None]) -> Callable[[], None]:
+    """Make a script's `main` print a `UserError` as one sentence and exit with status 1."""
+
+    @functools.wraps(main)
+    def guarded() -> None:
+        try:
+            main()
+        except UserError as error:
+            sys.exit(f"error: {error}")
+
+    return guarded

@@ -1,0 +1,111 @@
+"""Each rule has its script, each script explains itself, and a user's mistake gets one sentence."""
+
+import argparse
+import re
+import subprocess
+import sys
+
+import pytest
+
+from squeezed.foundation import environment
+from squeezed.foundation.cli import script_main, settings_json
+from squeezed.foundation.errors import UserError
+from tests import PROJECT
+
+SCRIPTS = sorted((PROJECT / "scripts").glob("*.py"))
+
+
+def rules_of_the_workflow():
+    """Return each rule's name and text."""
+    text = "\n".join(path.read_text() for path in sorted((PROJECT / "rules").glob("*.smk")))
+    parts = re.split(r"^rule (\w+):\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+RULES = rules_of_the_workflow()
+
+
+@pytest.mark.slow  # most of them import torch
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_explains_itself(script):
+    """Without a display, an environment or anything to import but what is installed."""
+    said = subprocess.run(
+        [sys.executable, script, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(PROJECT), "PATH": ""},
+    ).stdout
+    assert said.startswith("usage: ")
+    undescribed = r"^  (--[a-z-]+ ?[A-Z_]*)\n(?!      )"  # no help beside it, nor below
+    assert not re.findall(undescribed, said, re.MULTILINE)
+
+
+def test_rules_and_scripts_are_paired():
+    assert {script.stem for script in SCRIPTS} == set(RULES)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_keeps_its_promises(name):
+    """A message, a log, a benchmark, its environment, and the digest of its own script."""
+    text = RULES[name]
+    for directive in ("message", "log", "benchmark", "conda", "shell"):
+        assert re.search(rf"^    {directive}:", text, re.MULTILINE), directive
+    assert f"scripts/{name}.py" in text
+    assert f'code("{name}"' in text
+    assert "{log} 2>&1" in text
+
+
+def test_settings_are_a_json_object():
+    assert settings_json('{"epochs": 3}') == {"epochs": 3}
+    for text in ("", "[1]", "3", "{epochs: 3}"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            settings_json(text)
+
+
+def test_a_users_mistake_is_one_sentence():
+    @script_main
+    def main():
+        raise UserError("there is no such data set")
+
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == "error: there is no such data set"
+
+
+def test_a_fault_of_ours_keeps_its_traceback():
+    @script_main
+    def main():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        main()
+
+
+def test_torch_and_torchvision_of_one_build_pass(monkeypatch):
+    monkeypatch.setattr(environment, "_version", lambda package: "1.0+cpu")
+    monkeypatch.setattr(environment.subprocess, "run", None)  # costs nothing
+    environment.check_torch_builds()
+
+
+def test_torch_and_torchvision_of_two_builds_get_one_sentence(monkeypatch):
+    """As where pip took one of them from another place."""
+    found = {"torch": "2.1+cpu", "torchvision": "0.9"}
+    said = "Traceback\nRuntimeError: operator torchvision::nms does not exist\n"
+    failed = subprocess.CompletedProcess([], 1, "", said)
+    monkeypatch.setattr(environment, "_version", found.get)
+    monkeypatch.setattr(environment.subprocess, "run", lambda *args, **kwargs: failed)
+    with pytest.raises(UserError) as error:
+        environment.check_torch_builds()
+    said = str(error.value)
+    assert "operator torchvision::nms does not exist" in said
+    assert "uv pip install" in said
+    assert "\n" not in said
+
+
+def test_two_labels_that_load_all_the_same_pass(monkeypatch):
+    """Some platforms label one of the two only."""
+    loaded = subprocess.CompletedProcess([], 0, "", "")
+    monkeypatch.setattr(environment, "_version", {"torch": "2.1+cpu", "torchvision": "0.9"}.get)
+    monkeypatch.setattr(environment.subprocess, "run", lambda *args, **kwargs: loaded)
+    environment.check_torch_builds()
