@@ -83,7 +83,7 @@ def test_a_fault_of_ours_keeps_its_traceback():
 
 
 def test_torch_and_torchvision_of_one_build_pass(monkeypatch):
-    monkeypatch.setattr(environment, "_version", lambda package: "1.0+cpu")
+    monkeypatch.setattr(environment, "version_of", lambda package: "1.0+cpu")
     monkeypatch.setattr(environment.subprocess, "run", None)  # costs nothing
     environment.check_torch_builds()
 
@@ -93,7 +93,7 @@ def test_torch_and_torchvision_of_two_builds_get_one_sentence(monkeypatch):
     found = {"torch": "2.1+cpu", "torchvision": "0.9"}
     said = "Traceback\nRuntimeError: operator torchvision::nms does not exist\n"
     failed = subprocess.CompletedProcess([], 1, "", said)
-    monkeypatch.setattr(environment, "_version", found.get)
+    monkeypatch.setattr(environment, "version_of", found.get)
     monkeypatch.setattr(environment.subprocess, "run", lambda *args, **kwargs: failed)
     with pytest.raises(UserError) as error:
         environment.check_torch_builds()
@@ -106,6 +106,6 @@ def test_torch_and_torchvision_of_two_builds_get_one_sentence(monkeypatch):
 def test_two_labels_that_load_all_the_same_pass(monkeypatch):
     """Some platforms label one of the two only."""
     loaded = subprocess.CompletedProcess([], 0, "", "")
-    monkeypatch.setattr(environment, "_version", {"torch": "2.1+cpu", "torchvision": "0.9"}.get)
+    monkeypatch.setattr(environment, "version_of", {"torch": "2.1+cpu", "torchvision": "0.9"}.get)
     monkeypatch.setattr(environment.subprocess, "run", lambda *args, **kwargs: loaded)
     environment.check_torch_builds()
