@@ -14,6 +14,8 @@ import onnxruntime
 import pytest
 import torch
 from onnx import helper, numpy_helper
+from squeezed.steps.ablation import ablate_convolutions
+from squeezed.steps.pruning import apply_masks, pruning_masks
 
 from squeezed.foundation.errors import UserError
 from squeezed.graphs.engine import Engine
@@ -26,8 +28,6 @@ from squeezed.graphs.integer_weights import (
 )
 from squeezed.networks import VGG6, Classifier
 from squeezed.networks.network_file import ModelCard
-from squeezed.steps.ablation import ablate_convolutions
-from squeezed.steps.pruning import apply_masks, pruning_masks
 from squeezed.steps.quantization import quantize_linear_layers, quantize_model
 from tests.steps.networks import (
     CLASSES,
