@@ -22,7 +22,9 @@ def main() -> None:
     )
     model, card = load_network(job.input["network"])
     graph = export_network(model, card.image_size)
-    write_graph(job.output["graph"], graph, card_of_network(card, open_dataset(job.input["dataset"])))
+    write_graph(
+        job.output["graph"], graph, card_of_network(card, open_dataset(job.input["dataset"]))
+    )
     job.write({"onnx_size_bytes": job.output["graph"].stat().st_size})
 
 

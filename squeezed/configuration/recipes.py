@@ -141,9 +141,7 @@ def complete_variants(
         section["variants"] = chosen_variants(wanted, recipes, place)
 
 
-def chosen_variants(
-    wanted: Iterable[str], recipes: Mapping[str, Recipe], where: str
-) -> list[str]:
+def chosen_variants(wanted: Iterable[str], recipes: Mapping[str, Recipe], where: str) -> list[str]:
     """Return the variants that names and properties choose, in the order of the recipes.
 
     Raises:

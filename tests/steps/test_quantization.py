@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from squeezed.steps.pruning import apply_masks, pruning_masks
 from torch import nn
 
 from squeezed.foundation.errors import UserError
@@ -19,7 +20,6 @@ from squeezed.networks.quantized import (
     QuantizedLinear,
     gradient_of_rounding,
 )
-from squeezed.steps.pruning import apply_masks, pruning_masks
 from squeezed.steps.quantization import (
     dequantize_weight,
     input_ranges,
