@@ -188,7 +188,7 @@ def test_biases_are_int32_in_units_of_both_scales(parent):
     bias = after["classifier.0.bias_quantized"]
     scale = after["classifier.0.bias_quantized_scale"]
     assert bias.dtype == np.int32
-    expected = after[f"{node.input[0]}_scale"] if f"{node.input[0]}_scale" in after else None
+    expected = after.get(f"{node.input[0]}_scale")
     if expected is not None:
         assert np.allclose(scale, expected * after["classifier.0.weight_scale"])
     assert np.allclose(bias * scale, before["classifier.0.bias"], atol=float(scale.max()) * 0.51)
