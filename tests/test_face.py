@@ -73,7 +73,6 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_importing_the_package_is_light():
     program = "import sys, squeezed; print({'torch', 'numpy', 'onnx'} & sys.modules.keys())"
-    said = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    run = [sys.executable, "-c", program]
+    said = subprocess.run(run, capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "set()"
