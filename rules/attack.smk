@@ -1,32 +1,62 @@
 # How hard each variant is to fool, and whether that figure can be believed.
 
 
-ANALYSES["attack"] = lambda experiment, variant: [
-    f"attack_{name}.json"
-    for name, attack in experiment["attacks"].items()
-    if variant in attack["variants"]
+ANALYSES["attack"] = lambda name, variant: [
+    f"attack_{attack}.json"
+    for attack, section in config["experiments"][name]["attacks"].items()
+    if variant in section["variants"]
 ]
 TIMINGS["time_attack"] = lambda experiment: [
     "attack_timing.json"
     for attack in [experiment["attack_timing"]["attack"]]
     if attack in experiment["attacks"]
 ]
-ANALYSES["vary_attack"] = lambda experiment, variant: [
+ANALYSES["vary_attack"] = lambda name, variant: [
     "attack_variations.json"
+    for experiment in [config["experiments"][name]]
     for section in [experiment["attack_variations"]]
     if variant in section["variants"] and section["attack"] in experiment["attacks"]
 ]
-ANALYSES["diagnose_robustness"] = lambda experiment, variant: [
+ANALYSES["diagnose_robustness"] = lambda name, variant: [
     "diagnostics.json"
+    for experiment in [config["experiments"][name]]
     for attack in [experiment["diagnostics"]["attack"]]
     if variant in experiment["attacks"].get(attack, {}).get("variants", [])
-    and "baseline" in experiment["attacks"][attack]["variants"]
+    and BASELINE in experiment["attacks"][attack]["variants"]
 ]
+
+
+def attacked(name, variant):
+    """The pattern of a path from a variant on, where one of the configured attacks is run on it."""
+    attacks = [
+        attack
+        for attack, section in config["experiments"][name]["attacks"].items()
+        if variant in section["variants"]
+    ]
+    return f"/attack_({one_of(attacks)})[._]"
+
+
+def code_of_attack(script, name_of):
+    """A function of the wildcards: the digest of a script and of the attack's own method."""
+
+    def digest(wildcards):
+        attacks = experiment_of(wildcards)["attacks"]
+        return code(
+            script,
+            entries=[f"squeezed.attacks.{attacks[name_of(wildcards)]['method']}"],
+        )
+
+    return digest
+
+
+def named_by(section):
+    """A function of the wildcards: the attack that a section names."""
+    return lambda wildcards: experiment_of(wildcards)[section]["attack"]
 
 
 rule attack:
     input:
-        model=MODEL,
+        graph=GRAPH_FILE,
         dataset=dataset_of,
     output:
         result=result("attack_{attack}.json"),
@@ -38,6 +68,7 @@ rule attack:
     benchmark:
         log_file("attack_{attack}.benchmark.tsv")
     wildcard_constraints:
+        experiment=where(lambda name: RECIPES[name], attacked),
         attack=r"(?!(timing|variations)\.)[a-z0-9_]+",
     conda:
         "../envs/networks.yaml"
@@ -48,18 +79,16 @@ rule attack:
         gpu=gpus,
     params:
         settings=attack_of,
-        code=code("attack"),
+        code=code_of_attack("attack", lambda wildcards: wildcards.attack),
     message:
         "Attack {wildcards.variant} of {wildcards.experiment}, seed {wildcards.seed}, with protocol {wildcards.attack}"
     shell:
-        "SQUEEZED_GPUS={resources.gpu} python scripts/attack.py --model {input.model} --dataset {input.dataset}"
-        " --settings {params.settings:q} --result {output.result} --images {output.images}"
-        " --curve {output.curve} --tensors {output.tensors} > {log} 2>&1"
+        command("attack", "graph dataset", "result images curve tensors")
 
 
 rule time_attack:
     input:
-        models=lambda wildcards: of_all_variants(MODEL, wildcards),
+        graphs=all_graphs_of_seed,
         dataset=dataset_of,
     output:
         result=timing("attack_timing.json"),
@@ -77,17 +106,16 @@ rule time_attack:
         gpu=gpus,
     params:
         settings=attack_named_by("attack_timing"),
-        code=code("time_attack"),
+        code=code_of_attack("time_attack", named_by("attack_timing")),
     message:
         "Time the attack on the variants of {wildcards.experiment}, seed {wildcards.seed}"
     shell:
-        "SQUEEZED_GPUS={resources.gpu} python scripts/time_attack.py --models {input.models} --dataset {input.dataset}"
-        " --settings {params.settings:q} --result {output.result} > {log} 2>&1"
+        command("time_attack", "graphs dataset", "result")
 
 
 rule vary_attack:
     input:
-        model=MODEL,
+        graph=GRAPH_FILE,
         dataset=dataset_of,
     output:
         result=result("attack_variations.json"),
@@ -96,6 +124,8 @@ rule vary_attack:
         log_file("vary_attack.log"),
     benchmark:
         log_file("vary_attack.benchmark.tsv")
+    wildcard_constraints:
+        experiment=ANY_VARIANT,
     conda:
         "../envs/networks.yaml"
     threads: threads_of
@@ -105,30 +135,29 @@ rule vary_attack:
         gpu=gpus,
     params:
         settings=attack_named_by("attack_variations"),
-        code=code("vary_attack"),
+        code=code_of_attack("vary_attack", named_by("attack_variations")),
     message:
         "Vary the attack on {wildcards.variant} of {wildcards.experiment}, seed {wildcards.seed}"
     shell:
-        "SQUEEZED_GPUS={resources.gpu} python scripts/vary_attack.py --model {input.model} --dataset {input.dataset}"
-        " --settings {params.settings:q} --result {output.result} --table {output.table}"
-        " > {log} 2>&1"
+        command("vary_attack", "graph dataset", "result table")
 
 
 rule diagnose_robustness:
     input:
-        model=MODEL,
-        onnx=ONNX,
+        graph=GRAPH_FILE,
         dataset=dataset_of,
-        attack_images=diagnosed_attack("{variant}", "_images.csv"),
-        attack_tensors=diagnosed_attack("{variant}", ".safetensors"),
-        baseline_images=diagnosed_attack("baseline", "_images.csv"),
-        baseline_tensors=diagnosed_attack("baseline", ".safetensors"),
+        attack_images=diagnosed_attack("_images.csv"),
+        attack_tensors=diagnosed_attack(".safetensors"),
+        baseline_images=diagnosed_attack_of_baseline("_images.csv"),
+        baseline_tensors=diagnosed_attack_of_baseline(".safetensors"),
     output:
         result=result("diagnostics.json"),
     log:
         log_file("diagnose_robustness.log"),
     benchmark:
         log_file("diagnose_robustness.benchmark.tsv")
+    wildcard_constraints:
+        experiment=ANY_VARIANT,
     conda:
         "../envs/networks.yaml"
     threads: threads_of
@@ -142,8 +171,8 @@ rule diagnose_robustness:
     message:
         "Diagnose the robustness of {wildcards.variant} of {wildcards.experiment}, seed {wildcards.seed}"
     shell:
-        "SQUEEZED_GPUS={resources.gpu} python scripts/diagnose_robustness.py --model {input.model} --onnx {input.onnx}"
-        " --dataset {input.dataset} --attack-images {input.attack_images}"
-        " --attack-tensors {input.attack_tensors} --baseline-images {input.baseline_images}"
-        " --baseline-tensors {input.baseline_tensors} --settings {params.settings:q}"
-        " --result {output.result} > {log} 2>&1"
+        command(
+            "diagnose_robustness",
+            "graph dataset attack_images attack_tensors baseline_images baseline_tensors",
+            "result",
+        )

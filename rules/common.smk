@@ -1,4 +1,5 @@
 # The words of the paths, and what a job is a function of: its settings and its code.
+import functools
 import json
 import os
 import re
@@ -12,20 +13,30 @@ ROOT = Path(workflow.basedir)
 # the package installed in the environment is that of another tree. And the Python that runs
 # Snakemake, also where its environment is not activated.
 sys.path.insert(0, str(ROOT))
-for variable, first in (("PYTHONPATH", ROOT), ("PATH", Path(sys.executable).parent)):
+OWN_STEPS = ROOT / "own_steps"
+for variable, first in (
+    ("PYTHONPATH", OWN_STEPS),
+    ("PYTHONPATH", ROOT),
+    ("PATH", Path(sys.executable).parent),
+):
     rest = os.environ.get(variable)
     os.environ[variable] = f"{first}{os.pathsep}{rest}" if rest else str(first)
 
+from squeezed.configuration.completion import load_schema
+from squeezed.configuration.reading import read_configuration
+from squeezed.configuration.recipes import BASELINE, GRAPH, NETWORK, recipes_of
 from squeezed.foundation.allocation import ALLOCATION
 from squeezed.foundation.code_digest import code_digest
-from squeezed.configuration.completion import complete_configuration, load_schema
 from squeezed.foundation.environment import check_torch_builds
+from squeezed.configuration.architectures import facts_of
 from squeezed.foundation.workers import WORKERS_VARIABLE
 from squeezed.foundation.errors import UserError
 
 # What a run makes and DVC versions, with Snakemake's records of it.
 OUTPUT_FOLDERS = ("data", "models", "results", "reports/generated")
 RECORDS = Path(".snakemake/metadata")
+# What was found out of architectures.
+FACTS = Path(".snakemake/architectures")
 
 
 def check_records():
@@ -53,7 +64,11 @@ for variable, value in ALLOCATION.items():
 
 try:
     check_torch_builds()
-    config = complete_configuration(config, load_schema(ROOT / "config.schema.yaml"))
+    config = read_configuration(
+        config,
+        load_schema(ROOT / "config.schema.yaml"),
+        lambda architecture: facts_of(architecture, FACTS),
+    )
     if workflow.is_main_process:
         check_records()
     os.environ[WORKERS_VARIABLE] = str(config["workers"])
@@ -61,14 +76,20 @@ except UserError as error:
     sys.exit(f"error: {error}")
 
 DATASET = "data/{dataset}.safetensors"
-MODEL = "models/{experiment}/seed{seed}/{variant}.safetensors"
+NETWORK_FILE = "models/{experiment}/seed{seed}/{variant}.safetensors"
+GRAPH_FILE = "models/{experiment}/seed{seed}/{variant}.onnx"
 RESULT = "results/{experiment}/seed{seed}/{variant}/"
 LOG = "logs/{experiment}/seed{seed}/{variant}/"
 # Variants are timed side by side, so their times are one result for each seed.
 TIMING = "results/{experiment}/seed{seed}/"
 TIMING_LOG = "logs/{experiment}/seed{seed}/"
+REHEARSAL = "results/{experiment}/rehearsal.json"
 REPORT = "reports/generated/report.html"
 PARTIAL_REPORT = "reports/partial"
+
+RECIPES = {
+    name: recipes_of(experiment) for name, experiment in config["experiments"].items()
+}
 
 
 def result(file):
@@ -91,18 +112,48 @@ def timing_log(name):
     return f"{TIMING_LOG}{name}"
 
 
-# For each analysis, by the name of its rule: a function of an experiment's section and a variant
+# For each analysis, by the name of its rule: a function of an experiment's and a variant's name
 # that names the result files. The rules' own files fill it in; the report asks for all of them.
 ANALYSES = {}
 # The same for what times all variants of a seed: a function of an experiment's section.
 TIMINGS = {}
 
 
+def one_of(names):
+    """A pattern that matches these names and no others: no target that nobody configured."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def where(variants_of, then=lambda name, variant: "[./]"):
+    """The pattern of `experiment` where the path goes on with certain variants.
+
+    The same name may be made differently in two experiments, so pairs of both count.
+
+    Args:
+        variants_of: a function of an experiment's name: the variants.
+        then: a function of experiment and variant: the pattern of what follows.
+    """
+    pairs = [
+        rf"{re.escape(name)}/seed\d+/{re.escape(variant)}{then(name, variant)}"
+        for name in RECIPES
+        for variant in variants_of(name)
+    ]
+    return rf"(?=({'|'.join(pairs) or '(?!)'}))[^/]+"
+
+
+def made_by(kind):
+    """The pattern of `experiment` where the variant's step makes a network, or a graph."""
+    return where(lambda name: [v for v, r in RECIPES[name].items() if r.makes == kind])
+
+
+ANY_VARIANT = where(lambda name: RECIPES[name])
+
+
 wildcard_constraints:
-    dataset="[^/]+",
-    experiment="[^/]+",
+    dataset=one_of(config["datasets"]),
+    experiment=one_of(config["experiments"]),
     seed=r"\d+",
-    variant="[a-z_]+",
+    variant="[A-Za-z0-9_-]+",
     attack="[a-z0-9_]+",
 
 
@@ -116,24 +167,23 @@ def dataset_of(wildcards):
     return DATASET.format(dataset=experiment_of(wildcards)["dataset"])
 
 
-def variants_of(experiment):
-    """The variants of an experiment's section: the baseline, and the compressed ones asked for."""
-    return ["baseline"] + [v for v in experiment["variants"] if v != "baseline"]
+def recipe_of(wildcards):
+    """The recipe of the job's variant."""
+    return RECIPES[wildcards.experiment][wildcards.variant]
 
 
 def runs():
     """Each (experiment, seed, variant) that the configuration asks for."""
     for name in config["run"]:
-        experiment = config["experiments"][name]
-        for seed in experiment["seeds"]:
-            for variant in variants_of(experiment):
+        for seed in config["experiments"][name]["seeds"]:
+            for variant in RECIPES[name]:
                 yield name, seed, variant
 
 
-def all_models():
-    """The model file of each run."""
+def all_graphs():
+    """The deployed file of each run."""
     return [
-        MODEL.format(experiment=name, seed=seed, variant=variant)
+        GRAPH_FILE.format(experiment=name, seed=seed, variant=variant)
         for name, seed, variant in runs()
     ]
 
@@ -144,7 +194,7 @@ def all_results(wildcards=None):
         RESULT.format(experiment=name, seed=seed, variant=variant) + file
         for name, seed, variant in runs()
         for files in ANALYSES.values()
-        for file in files(config["experiments"][name], variant)
+        for file in files(name, variant)
     ]
     times = [
         TIMING.format(experiment=name, seed=seed) + file
@@ -156,12 +206,34 @@ def all_results(wildcards=None):
     return files + times
 
 
-def of_all_variants(pattern, wildcards):
-    """This file of each variant of a seed."""
+def all_graphs_of_seed(wildcards):
+    """The deployed file of each variant of a seed."""
     return [
-        pattern.format(**wildcards, variant=variant)
-        for variant in variants_of(experiment_of(wildcards))
+        GRAPH_FILE.format(**wildcards, variant=variant)
+        for variant in RECIPES[wildcards.experiment]
     ]
+
+
+def parent_of(pattern):
+    """A function of the wildcards: this file of the variant's parent, nothing without one."""
+
+    def path(wildcards):
+        parent = recipe_of(wildcards).parent
+        values = {**wildcards, "variant": parent}
+        return pattern.format(**values) if parent else []
+
+    return path
+
+
+def of_baseline(pattern):
+    """A function of the wildcards: the baseline's file of this pattern, nothing for itself."""
+
+    def path(wildcards):
+        if wildcards.variant == BASELINE:
+            return []
+        return pattern.format(**{**wildcards, "variant": BASELINE})
+
+    return path
 
 
 def with_siblings(files):
@@ -183,7 +255,7 @@ def with_siblings(files):
 
 def everything(wildcards):
     """What a run makes: not the report alone, else deleted results would not be made again."""
-    return with_siblings([*all_models(), *all_results(), REPORT])
+    return with_siblings([*all_graphs(), *all_results(), REPORT])
 
 
 def settings(*sections):
@@ -200,14 +272,59 @@ def settings(*sections):
     return as_json
 
 
-def code(script, *others):
+def recipe_settings(*sections):
+    """A function of the wildcards: the variant's recipe, and these sections, as one JSON text."""
+
+    def as_json(wildcards):
+        experiment = experiment_of(wildcards)
+        chosen = {name: experiment[name] for name in sections}
+        recipe = recipe_of(wildcards)
+        return json.dumps(
+            {"variant": recipe.name, "recipe": recipe.as_mapping(), **chosen},
+            sort_keys=True,
+        )
+
+    return as_json
+
+
+@functools.cache
+def code(script, *others, entries=()):
     """A digest of a script, of all it imports from this project and of the pinned requirements.
 
     With `others`, of further files too, by their path in the project: a file that is kept in git
-    may be changed without becoming newer.
+    may be changed without becoming newer. With `entries`, of modules that the script imports by
+    their name in the settings, and of what they import.
     """
     pinned = [ROOT / name for name in ("requirements.txt", *others)]
-    return code_digest(ROOT / "scripts" / f"{script}.py", ROOT, pinned)
+    script = ROOT / "scripts" / f"{script}.py"
+    return code_digest(
+        script, ROOT, pinned, entries=entries, further_roots=(OWN_STEPS,)
+    )
+
+
+def code_of_step(script):
+    """A function of the wildcards: the digest of a script and of the variant's own step."""
+
+    def digest(wildcards):
+        return code(script, entries=(recipe_of(wildcards).entry.partition(":")[0],))
+
+    return digest
+
+
+def command(script, inputs, outputs, *, seed=False, gpu=True):
+    """The command of a rule: the script of its name, with its files under their names.
+
+    With `gpu`, how many GPUs the workflow decided on stands in the script's environment.
+    """
+    parts = ["SQUEEZED_GPUS={resources.gpu}"] if gpu else []
+    parts.append(f"python scripts/{script}.py")
+    for kind, names in (("input", inputs), ("output", outputs)):
+        parts += [
+            f"--{name.replace('_', '-')} {{{kind}.{name}}}" for name in names.split()
+        ]
+    parts.append("--settings {params.settings:q}")
+    parts += ["--seed {wildcards.seed}"] if seed else []
+    return f"{' '.join(parts)} > {{log}} 2>&1"
 
 
 def threads_of(wildcards):
@@ -250,45 +367,22 @@ def attack_named_by(section):
     return as_json
 
 
-def diagnosed_attack(variant, ending):
-    """A function of the wildcards: a file of the attack that the diagnostics examine."""
+def diagnosed_attack(ending):
+    """A function of the wildcards: the path of a file of the attack that the diagnostics examine."""
 
     def path(wildcards):
         name = experiment_of(wildcards)["diagnostics"]["attack"]
-        whose = variant.format(variant=wildcards.variant)
-        values = {"experiment": wildcards.experiment, "seed": wildcards.seed}
-        return result(f"attack_{name}{ending}").format(**values, variant=whose)
+        return result(f"attack_{name}{ending}").format(**wildcards)
 
     return path
 
 
-# The variants that are trained, and so have a history.
-TRAINED = ("baseline", "pruned", "ablated")
-
-# What a quantized variant is made from.
-PARENTS = {
-    "quantized": "baseline",
-    "linear_quantized": "baseline",
-    "pruned_quantized": "pruned",
-}
-
-
-def parent_of(wildcards):
-    """The model that a quantized variant is made from."""
-    return MODEL.format(
-        experiment=wildcards.experiment,
-        seed=wildcards.seed,
-        variant=PARENTS[wildcards.variant],
-    )
-
-
-def of_baseline(file):
-    """A function of the wildcards: the baseline's file of this name, nothing for itself."""
+def diagnosed_attack_of_baseline(ending):
+    """The same of the baseline, nothing for itself."""
 
     def path(wildcards):
-        if wildcards.variant == "baseline":
-            return []
-        return result(file).format(**{**wildcards, "variant": "baseline"})
+        name = experiment_of(wildcards)["diagnostics"]["attack"]
+        return of_baseline(result(f"attack_{name}{ending}"))(wildcards)
 
     return path
 

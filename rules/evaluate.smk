@@ -1,37 +1,12 @@
-# Every variant deployed the same way, and what it then predicts, weighs and costs.
-ONNX = "models/{experiment}/seed{seed}/{variant}.onnx"
-
+# What every variant predicts, weighs and costs, deployed the same way.
+ANALYSES["evaluation"] = lambda name, variant: ["evaluation.json", "layers.csv"]
 TIMINGS["time_inference"] = lambda experiment: ["inference_timing.json"]
-ANALYSES["evaluation"] = lambda experiment, variant: ["evaluation.json", "layers.csv"]
-
-
-rule export_onnx:
-    input:
-        model=MODEL,
-    output:
-        onnx=ONNX,
-    log:
-        log_file("export_onnx.log"),
-    benchmark:
-        log_file("export_onnx.benchmark.tsv")
-    conda:
-        "../envs/export.yaml"
-    resources:
-        mem_mb=memory_mb(1000),
-        runtime=minutes(5),
-    params:
-        code=code("export_onnx"),
-    message:
-        "Export the {wildcards.variant} variant of {wildcards.experiment}, seed {wildcards.seed}, as ONNX"
-    shell:
-        "python scripts/export_onnx.py --model {input.model} --output {output.onnx} > {log} 2>&1"
 
 
 rule evaluate:
     input:
-        model=MODEL,
-        onnx=ONNX,
-        baseline_onnx="models/{experiment}/seed{seed}/baseline.onnx",
+        graph=GRAPH_FILE,
+        baseline=of_baseline(GRAPH_FILE),
         dataset=dataset_of,
     output:
         result=result("evaluation.json"),
@@ -42,6 +17,8 @@ rule evaluate:
         log_file("evaluate.log"),
     benchmark:
         log_file("evaluate.benchmark.tsv")
+    wildcard_constraints:
+        experiment=ANY_VARIANT,
     conda:
         "../envs/deployment.yaml"
     threads: threads_of
@@ -51,24 +28,29 @@ rule evaluate:
     params:
         settings=lambda wildcards: json.dumps(
             {
-                "batch_size": experiment_of(wildcards)["evaluation"]["batch_size"],
+                "evaluation": {
+                    key: experiment_of(wildcards)["evaluation"][key]
+                    for key in ("batch_size", "engines")
+                },
                 "threads": experiment_of(wildcards)["threads"],
-            }
+            },
+            sort_keys=True,
         ),
         code=code("evaluate"),
     message:
         "Evaluate the {wildcards.variant} variant of {wildcards.experiment}, seed {wildcards.seed}, deployed"
     shell:
-        "python scripts/evaluate.py --model {input.model} --onnx {input.onnx}"
-        " --baseline-onnx {input.baseline_onnx} --dataset {input.dataset}"
-        " --settings {params.settings:q} --seed {wildcards.seed} --result {output.result}"
-        " --predictions {output.predictions} --classes {output.classes} --layers {output.layers}"
-        " > {log} 2>&1"
+        command(
+            "evaluate",
+            "graph baseline dataset",
+            "result predictions classes layers",
+            gpu=False,
+        )
 
 
 rule time_inference:
     input:
-        onnx=lambda wildcards: of_all_variants(ONNX, wildcards),
+        graphs=all_graphs_of_seed,
         dataset=dataset_of,
     output:
         result=timing("inference_timing.json"),
@@ -89,5 +71,4 @@ rule time_inference:
     message:
         "Time the variants of {wildcards.experiment}, seed {wildcards.seed}, deployed"
     shell:
-        "python scripts/time_inference.py --onnx {input.onnx} --dataset {input.dataset}"
-        " --settings {params.settings:q} --result {output.result} > {log} 2>&1"
+        command("time_inference", "graphs dataset", "result", gpu=False)

@@ -1,15 +1,15 @@
 # Where a network's features put the images, and where in a picture it looks.
-ANALYSES["embed"] = lambda experiment, variant: ["embedding.json"]
-ANALYSES["map_tsne"] = lambda experiment, variant: ["tsne.json", "tsne.csv"]
-ANALYSES["map_cam"] = lambda experiment, variant: ["cam.json", "cam.safetensors"]
+ANALYSES["embed"] = lambda name, variant: ["embedding.json"]
+ANALYSES["map_tsne"] = lambda name, variant: ["tsne.json", "tsne.csv"]
+ANALYSES["map_cam"] = lambda name, variant: ["cam.json", "cam.safetensors"]
 
 
 rule embed:
     input:
-        model=MODEL,
+        graph=GRAPH_FILE,
         dataset=dataset_of,
-        baseline=of_baseline("embedding.safetensors"),
-        baseline_images=of_baseline("embedding_images.csv"),
+        baseline=of_baseline(result("embedding.safetensors")),
+        baseline_images=of_baseline(result("embedding_images.csv")),
     output:
         features=result("embedding.safetensors"),
         images=result("embedding_images.csv"),
@@ -18,6 +18,8 @@ rule embed:
         log_file("embed.log"),
     benchmark:
         log_file("embed.benchmark.tsv")
+    wildcard_constraints:
+        experiment=ANY_VARIANT,
     conda:
         "../envs/networks.yaml"
     threads: threads_of
@@ -32,18 +34,18 @@ rule embed:
         "Embed test images with the {wildcards.variant} network of {wildcards.experiment},"
         " seed {wildcards.seed}"
     shell:
-        "SQUEEZED_GPUS={resources.gpu} python scripts/embed.py"
-        " --model {input.model} --dataset {input.dataset}"
-        " --settings {params.settings:q} --seed {wildcards.seed}"
-        " --baseline {input.baseline} --baseline-images {input.baseline_images}"
-        " --features {output.features} --images {output.images} --result {output.result}"
-        " > {log} 2>&1"
+        command(
+            "embed",
+            "graph dataset baseline baseline_images",
+            "features images result",
+            seed=True,
+        )
 
 
 rule map_tsne:
     input:
         features=result("embedding.safetensors"),
-        baseline=of_baseline("tsne.csv"),
+        baseline=of_baseline(result("tsne.csv")),
     output:
         map=result("tsne.csv"),
         result=result("tsne.json"),
@@ -51,6 +53,8 @@ rule map_tsne:
         log_file("map_tsne.log"),
     benchmark:
         log_file("map_tsne.benchmark.tsv")
+    wildcard_constraints:
+        experiment=ANY_VARIANT,
     conda:
         "../envs/maps.yaml"
     threads: threads_of
@@ -64,19 +68,16 @@ rule map_tsne:
         "Map the features of the {wildcards.variant} network of {wildcards.experiment},"
         " seed {wildcards.seed}"
     shell:
-        "python scripts/map_tsne.py --features {input.features}"
-        " --settings {params.settings:q} --seed {wildcards.seed}"
-        " --baseline {input.baseline} --map {output.map} --result {output.result}"
-        " > {log} 2>&1"
+        command("map_tsne", "features baseline", "map result", seed=True, gpu=False)
 
 
 rule map_cam:
     input:
-        model=MODEL,
+        graph=GRAPH_FILE,
         dataset=dataset_of,
         masks=lambda wildcards: experiment_of(wildcards)["cam"]["masks"] or [],
-        baseline=of_baseline("cam.safetensors"),
-        baseline_images=of_baseline("cam_images.csv"),
+        baseline=of_baseline(result("cam.safetensors")),
+        baseline_images=of_baseline(result("cam_images.csv")),
     output:
         maps=result("cam.safetensors"),
         images=result("cam_images.csv"),
@@ -85,6 +86,8 @@ rule map_cam:
         log_file("map_cam.log"),
     benchmark:
         log_file("map_cam.benchmark.tsv")
+    wildcard_constraints:
+        experiment=ANY_VARIANT,
     conda:
         "../envs/networks.yaml"
     threads: threads_of
@@ -99,9 +102,9 @@ rule map_cam:
         "Map where the {wildcards.variant} network of {wildcards.experiment} looks,"
         " seed {wildcards.seed}"
     shell:
-        "SQUEEZED_GPUS={resources.gpu} python scripts/map_cam.py"
-        " --model {input.model} --dataset {input.dataset}"
-        " --settings {params.settings:q} --seed {wildcards.seed}"
-        " --baseline {input.baseline} --baseline-images {input.baseline_images}"
-        " --maps {output.maps} --images {output.images} --result {output.result}"
-        " > {log} 2>&1"
+        command(
+            "map_cam",
+            "graph dataset baseline baseline_images",
+            "maps images result",
+            seed=True,
+        )

@@ -17,7 +17,7 @@ if MACHINE_VARIABLE in os.environ:
         MACHINE_VARIABLE,
 
 
-def memory_mb(base, training=None):
+def memory_mb(base):
     """Memory of a job that takes `base` MB where the experiment's memory factor is 1.
 
     More on each attempt: what was killed for lack of it gets as much again.
@@ -28,7 +28,7 @@ def memory_mb(base, training=None):
             section["resources"]["memory_factor"]
             for section in experiments_of(wildcards)
         )
-        return math.ceil(base * factor * attempt) * processes_of(wildcards, training)
+        return math.ceil(base * factor * attempt)
 
     return megabytes
 
@@ -50,28 +50,29 @@ def gpus(wildcards):
     return int(ON_GPU[wildcards.experiment])
 
 
-def training_gpus(training):
+def training_memory_mb(base):
+    """Memory of a job that trains, all its processes together."""
+    of_one = memory_mb(base)
+    return lambda wildcards, attempt: of_one(wildcards, attempt) * processes_of(
+        wildcards
+    )
+
+
+def training_gpus(wildcards):
     """GPUs of a job that trains: one for each process, or none."""
-    return lambda wildcards: gpus(wildcards) * processes_of(wildcards, training)
+    return gpus(wildcards) * processes_of(wildcards)
 
 
-def training_threads(training):
+def training_threads(wildcards):
     """Threads of a job that trains, all its processes together."""
-    return lambda wildcards: threads_of(wildcards) * processes_of(wildcards, training)
+    return threads_of(wildcards) * processes_of(wildcards)
 
 
-def processes_of(wildcards, training):
-    """Processes that a job trains with.
-
-    `training` is the path of its section in the experiment's, as in "pruning.recovery"; None for a
-    job that does not train.
-    """
-    if training is None:
-        return 1
-    section = experiment_of(wildcards)
-    for key in training.split("."):
-        section = section[key]
-    return section["processes"]
+def processes_of(wildcards):
+    """Processes that a job trains with, as its recipe says."""
+    settings = recipe_of(wildcards).settings
+    training = settings if "epochs" in settings else settings.get("recovery", {})
+    return training.get("processes", 1)
 
 
 def experiments_of(wildcards):

@@ -76,11 +76,48 @@ def complete_configuration(
     return completed
 
 
+def complete_section(
+    given: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    section: str,
+    where: str,
+    schema: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Lay settings over an experiment's section, key by key, and check them.
+
+    Args:
+        given: what stands at `where`, any part of the section's keys.
+        defaults: the experiment's section, complete.
+        section: its name in an experiment.
+        where: the place of `given`, for messages.
+        schema: the configuration's.
+
+    Raises:
+        UserError: for the first thing that is wrong.
+    """
+    subschema = _resolve(schema["$defs"]["experiment"]["properties"][section], schema)
+    completed = _laid_over(defaults, given)
+    _complete(completed, subschema, schema)
+    validator = _Validator(schema).evolve(schema={**subschema, "$defs": schema["$defs"]})
+    first = min(validator.iter_errors(completed), key=_urgency, default=None)
+    if first is not None:
+        raise UserError(_sentence(first, where))
+    return completed
+
+
+def _laid_over(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    laid = copy.deepcopy(dict(defaults))
+    for key, value in given.items():
+        nested = isinstance(value, Mapping) and isinstance(laid.get(key), Mapping)
+        laid[key] = _laid_over(laid[key], value) if nested else copy.deepcopy(value)
+    return laid
+
+
 def _check_names(names: Iterable[str], where: str, what: str, sections: Mapping[str, Any]) -> None:
     for name in names:
         if name not in sections:
             raise UserError(
-                f"config.yaml: {where} names an unknown {what} {name!r}; {_choices(name, sections)}"
+                f"config.yaml: {where} names an unknown {what} {name!r}; {choices(name, sections)}"
             )
 
 
@@ -136,11 +173,12 @@ def _urgency(error: jsonschema.ValidationError) -> tuple[int, bool, str]:
     return len(error.absolute_path), error.validator != "additionalProperties", error.json_path
 
 
-def _sentence(error: jsonschema.ValidationError) -> str:
-    """Say in one sentence what is wrong, where, and what is allowed."""
+def _sentence(error: jsonschema.ValidationError, above: str = "") -> str:
+    """Say in one sentence what is wrong, where (below the place `above`), and what is allowed."""
     if error.validator in ("anyOf", "oneOf") and error.context:
-        return _sentence(_likeliest(error))
-    where = ".".join(str(part) for part in error.absolute_path) or "the top level"
+        return _sentence(_likeliest(error), above)
+    path = [above, *map(str, error.absolute_path)]
+    where = ".".join(filter(None, path)) or "the top level"
     value: Any = error.instance
     expected: Any = error.validator_value
     schema: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
@@ -149,13 +187,13 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         case "additionalProperties":
             allowed = list(schema.get("properties", {}))
             unknown = next(key for key in value if key not in allowed)
-            return f"config.yaml: unknown key {unknown!r} at {where}; {_choices(unknown, allowed)}"
+            return f"config.yaml: unknown key {unknown!r} at {where}; {choices(unknown, allowed)}"
         case "required":
             missing = next(key for key in expected if key not in value)
             return f"config.yaml: the key {missing!r} is missing at {where}"
         case "enum" | "const":
             allowed = expected if error.validator == "enum" else [expected]
-            return f"config.yaml: {where} is {value!r}; {_choices(value, allowed)}"
+            return f"config.yaml: {where} is {value!r}; {choices(value, allowed)}"
         case "type":
             if value is None:
                 says = f"config.yaml: {where} is empty, but must be"
@@ -204,7 +242,8 @@ def _likeliest(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
     return first
 
 
-def _choices(given: Any, allowed: Iterable[Any]) -> str:
+def choices(given: Any, allowed: Iterable[Any]) -> str:
+    """Return what to choose from, and what was probably meant: the end of a sentence."""
     names = [str(name) for name in allowed]
     near = difflib.get_close_matches(str(given), names, 1)
     hint = f"did you mean {near[0]!r}? Choose" if near else "choose"

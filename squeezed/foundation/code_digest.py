@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 
-def code_digest(script: Path, root: Path, pinned: Iterable[Path] = ()) -> str:
+def code_digest(
+    script: Path,
+    root: Path,
+    pinned: Iterable[Path] = (),
+    *,
+    entries: Iterable[str] = (),
+    further_roots: Iterable[Path] = (),
+) -> str:
     """Return a digest that changes when the behaviour of `script` may have changed.
 
     Args:
@@ -21,6 +28,8 @@ def code_digest(script: Path, root: Path, pinned: Iterable[Path] = ()) -> str:
         root: the folder that the project's packages are in; imports found there are followed,
             transitively, and the packages on the way (`__init__.py`) with them.
         pinned: further files whose bytes count, such as the pinned requirements.
+        entries: names of modules that `script` imports by a name that it is given.
+        further_roots: folders below `root` that imports are looked for in, too.
 
     Returns:
         16 hexadecimal digits.
@@ -30,7 +39,8 @@ def code_digest(script: Path, root: Path, pinned: Iterable[Path] = ()) -> str:
     """
     root = root.resolve()
     digest = hashlib.sha256()
-    for source in sorted(imported_files(script, root)):
+    found = imported_files(script, root, entries=entries, further_roots=further_roots)
+    for source in sorted(found):
         digest.update(f"{source.relative_to(root).as_posix()}\n".encode())
         digest.update(_meaning(source.read_text(encoding="utf-8")))
     for path in sorted(pinned):
@@ -39,11 +49,18 @@ def code_digest(script: Path, root: Path, pinned: Iterable[Path] = ()) -> str:
     return digest.hexdigest()[:16]
 
 
-def imported_files(script: Path, root: Path) -> set[Path]:
-    """Return `script` and the files under `root` that it imports, transitively."""
+def imported_files(
+    script: Path,
+    root: Path,
+    *,
+    entries: Iterable[str] = (),
+    further_roots: Iterable[Path] = (),
+) -> set[Path]:
+    """Return `script` and the files that it and `entries` import, transitively."""
     root, script = root.resolve(), script.resolve()
+    roots = [root, *(folder.resolve() for folder in further_roots)]
     found: set[Path] = set()
-    pending = [script]
+    pending = [script, *(f for entry in entries for r in roots for f in _module_files(entry, r))]
     while pending:
         source = pending.pop()
         if source in found:
@@ -52,7 +69,8 @@ def imported_files(script: Path, root: Path) -> set[Path]:
         package = source.relative_to(root).parent.parts
         for module in _imported_modules(source.read_text(encoding="utf-8"), package):
             # Python looks in the script's own folder first.
-            pending += [*_module_files(module, script.parent), *_module_files(module, root)]
+            for folder in (script.parent, *roots):
+                pending += _module_files(module, folder)
     return found
 
 

@@ -20,7 +20,7 @@ def check_torchvision() -> None:
     if found.returncode:
         reason = (found.stderr.strip().splitlines() or ["no message"])[-1]
         raise UserError(
-            f"torch {_version('torch')} and torchvision {_version('torchvision')} do not fit "
+            f"torch {version_of('torch')} and torchvision {version_of('torchvision')} do not fit "
             f"together ({reason}); install both from one place with uv: "
             "uv pip install --reinstall-package torch --reinstall-package torchvision "
             "-r requirements.txt"
@@ -40,7 +40,8 @@ def check_torch_builds() -> None:
         check_torchvision()
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """Return the installed version of a package, or that it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -48,4 +49,4 @@ def _version(package: str) -> str:
 
 
 def _build_label(package: str) -> str:
-    return _version(package).partition("+")[2]
+    return version_of(package).partition("+")[2]

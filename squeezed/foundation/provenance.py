@@ -49,7 +49,7 @@ class Provenance:
             threads: how many threads the job computed with.
         """
         self._started = time.perf_counter()
-        self._facts = {
+        self.facts = {
             "inputs_sha256": {name: sha256_of(path) for name, path in inputs.items()},
             "settings": dict(settings),
             "seed": seed,
@@ -61,7 +61,7 @@ class Provenance:
         """Return the provenance as a JSON-ready dictionary, the job's duration and memory in it."""
         memory = psutil.Process().memory_info()
         return {
-            **self._facts,
+            **self.facts,
             "commit": source_commit(),
             "machine": machine(),
             "versions": versions(),

@@ -12,7 +12,8 @@ from squeezed.networks.cut_sequence import is_sequence, remove_last_convolutions
 from squeezed.networks.cut_trunk import cut_after, cut_last_block
 from squeezed.networks.edits import Edit
 from squeezed.networks.network_file import NetworkCard
-from squeezed.steps.step import MadeNetwork, Workshop, edited
+from squeezed.steps.network_step import MadeNetwork, edited, train_in
+from squeezed.steps.step import Workshop
 from squeezed.training.settings import TrainingSettings
 
 
@@ -41,7 +42,9 @@ def ablate(
             (`squeezed.networks.cut_sequence`, `squeezed.networks.cut_trunk`).
     """
     made, trainable = structure(parent, card, settings, workshop.seed)
-    made.training = workshop.train(made.model, made.card, settings.recovery, trainable=trainable)
+    made.training = train_in(
+        workshop, made.model, made.card, settings.recovery, trainable=trainable
+    )
     return made
 
 

@@ -21,7 +21,8 @@ from squeezed.networks.classifier import Classifier
 from squeezed.networks.network_file import NetworkCard
 from squeezed.steps.channel_groups import choose_channels
 from squeezed.steps.masks import apply_masks, pruning_masks
-from squeezed.steps.step import MadeNetwork, Workshop, edited
+from squeezed.steps.network_step import MadeNetwork, edited, train_in
+from squeezed.steps.step import Workshop
 from squeezed.training.run import evaluate_split
 from squeezed.training.settings import TrainingSettings
 from squeezed.training.teacher import Teacher
@@ -86,7 +87,8 @@ def prune(
 
     def attempt(amount: float) -> MadeNetwork:
         made, masks = structure(parent, card, replace(settings, amount=amount))
-        made.training = workshop.train(
+        made.training = train_in(
+            workshop,
             made.model,
             made.card,
             settings.recovery,

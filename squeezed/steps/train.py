@@ -8,7 +8,8 @@ from squeezed.data.dataset import Dataset
 from squeezed.networks import create_classifier
 from squeezed.networks.classifier import Classifier
 from squeezed.networks.network_file import NetworkCard
-from squeezed.steps.step import MadeNetwork, Workshop
+from squeezed.steps.network_step import MadeNetwork, train_in
+from squeezed.steps.step import Workshop
 from squeezed.training.settings import TrainingSettings
 
 
@@ -31,7 +32,7 @@ def train(
         UserError: see `squeezed.networks.create_classifier`, `squeezed.training.processes.train`.
     """
     made = structure(parent, architecture, settings, workshop.dataset, workshop.seed)
-    made.training = workshop.train(made.model, made.card, settings)
+    made.training = train_in(workshop, made.model, made.card, settings)
     return made
 
 

@@ -10,7 +10,8 @@ from squeezed.configuration.settings import read_settings
 from squeezed.data import open_dataset
 from squeezed.data.tensor_file import write_tensor_dataset
 from squeezed.networks.network_file import NetworkCard, load_network, save_network
-from squeezed.steps.step import MadeNetwork, Workshop
+from squeezed.steps.network_step import MadeNetwork
+from squeezed.steps.step import Workshop
 from squeezed.training.settings import TrainingSettings
 from tests.steps.networks import CLASSES, MEAN, SIZE, STD
 

@@ -1,0 +1,137 @@
+# How each variant is made: networks by steps that train, graphs by export and by steps that convert.
+from squeezed.foundation.source_stamp import own_weights, source_stamp
+
+ANALYSES["training"] = lambda name, variant: (
+    ["training.json", "training_history.csv"]
+    if RECIPES[name][variant].makes == NETWORK
+    else []
+)
+
+
+def weights_stamp(wildcards):
+    """What tells that a file of pretrained weights is no longer the same."""
+    path = own_weights(experiment_of(wildcards)["architecture"]["weights"])
+    if path is None or recipe_of(wildcards).parent is not None:
+        return None
+    return source_stamp(
+        path, Path(result("training.json").format(**wildcards)), "weights_stamp"
+    )
+
+
+rule rehearse:
+    input:
+        dataset=dataset_of,
+    output:
+        result=REHEARSAL,
+    log:
+        "logs/{experiment}/rehearse.log",
+    benchmark:
+        "logs/{experiment}/rehearse.benchmark.tsv"
+    conda:
+        "../envs/networks.yaml"
+    resources:
+        mem_mb=memory_mb(1500),
+        runtime=minutes(10),
+    params:
+        settings=settings(
+            "architecture",
+            "variants",
+            "embedding",
+            "tsne",
+            "cam",
+            "attacks",
+            "diagnostics",
+        ),
+        code=code("rehearse"),
+    message:
+        "Rehearse {wildcards.experiment} on an untrained network: what cannot work is said now"
+    shell:
+        command("rehearse", "dataset", "result", gpu=False)
+
+
+rule make_network:
+    input:
+        # What it says does not change a network: it only has to be there.
+        rehearsal=ancient(REHEARSAL),
+        parent=parent_of(NETWORK_FILE),
+        dataset=dataset_of,
+    output:
+        network=NETWORK_FILE,
+        result=result("training.json"),
+        history=result("training_history.csv"),
+    log:
+        log_file("make_network.log"),
+    benchmark:
+        log_file("make_network.benchmark.tsv")
+    wildcard_constraints:
+        experiment=made_by(NETWORK),
+    conda:
+        "../envs/networks.yaml"
+    threads: training_threads
+    resources:
+        mem_mb=training_memory_mb(1500),
+        runtime=minutes(20),
+        gpu=training_gpus,
+    params:
+        settings=recipe_settings("architecture", "device", "threads"),
+        weights=weights_stamp,
+        code=code_of_step("make_network"),
+    message:
+        "Make the {wildcards.variant} network of {wildcards.experiment}, seed {wildcards.seed}"
+    shell:
+        command("make_network", "parent dataset", "network result history", seed=True)
+
+
+rule export_graph:
+    input:
+        network=NETWORK_FILE,
+        dataset=dataset_of,
+    output:
+        graph=GRAPH_FILE,
+        result=result("export.json"),
+    log:
+        log_file("export_graph.log"),
+    benchmark:
+        log_file("export_graph.benchmark.tsv")
+    wildcard_constraints:
+        experiment=made_by(NETWORK),
+    conda:
+        "../envs/networks.yaml"
+    resources:
+        mem_mb=memory_mb(1000),
+        runtime=minutes(5),
+    params:
+        settings=recipe_settings(),
+        code=code("export_graph"),
+    message:
+        "Export the {wildcards.variant} network of {wildcards.experiment}, seed {wildcards.seed}"
+    shell:
+        command("export_graph", "network dataset", "graph result", gpu=False)
+
+
+rule make_graph:
+    input:
+        parent=parent_of(GRAPH_FILE),
+        dataset=dataset_of,
+    output:
+        graph=GRAPH_FILE,
+        result=result("conversion.json"),
+    log:
+        log_file("make_graph.log"),
+    benchmark:
+        log_file("make_graph.benchmark.tsv")
+    wildcard_constraints:
+        experiment=made_by(GRAPH),
+    conda:
+        "../envs/deployment.yaml"
+    threads: threads_of
+    resources:
+        mem_mb=memory_mb(1500),
+        runtime=minutes(10),
+    params:
+        settings=recipe_settings("threads"),
+        code=code_of_step("make_graph"),
+    message:
+        "Make the {wildcards.variant} graph of {wildcards.experiment}, seed {wildcards.seed}"
+    shell:
+        command("make_graph", "parent dataset", "graph result", seed=True, gpu=False)

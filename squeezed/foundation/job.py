@@ -1,0 +1,150 @@
+"""What every script in `scripts/` shares: its command line, its settings, its device, its record.
+
+Loads no torch until a script asks for a device.
+"""
+
+import argparse
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from squeezed.configuration.settings import read_settings
+from squeezed.foundation.provenance import Provenance
+from squeezed.foundation.results import write_result
+
+if TYPE_CHECKING:
+    import torch
+
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A file of a job on the command line, `--name` and its path."""
+
+    help: str
+    nargs: str | None = None
+
+
+def one(help: str) -> Argument:
+    """Return a file that a job always has."""
+    return Argument(help)
+
+
+def optional(help: str) -> Argument:
+    """Return a file that a job may have: None without it."""
+    return Argument(help, "?")
+
+
+def several(help: str) -> Argument:
+    """Return any number of files: a list of paths."""
+    return Argument(help, "+")
+
+
+class Job:
+    """One run of a script: parse the command line, do the work with it, `write` the result."""
+
+    def __init__(
+        self,
+        description: str | None,
+        *,
+        inputs: Mapping[str, Argument],
+        outputs: Mapping[str, Argument],
+        settings: str,
+        seed: str | None = None,
+    ) -> None:
+        """Parse the command line.
+
+        Args:
+            description: the script's own docstring.
+            inputs: files that are read, by name. `self.input[name]` is a path, None or a list.
+            outputs: files that are written; `result`, the metrics, is always among them.
+            settings: which settings the job is a function of, in words.
+            seed: what the seed decides; None for a job without one.
+        """
+        parser = argparse.ArgumentParser(description=description)
+        outputs = {**outputs, "result": one("the metrics to write (JSON)")}
+        for name, argument in {**inputs, **outputs}.items():
+            parser.add_argument(
+                f"--{name.replace('_', '-')}",
+                type=Path,
+                required=argument.nargs != "?",
+                nargs=argument.nargs,
+                help=argument.help,
+            )
+        parser.add_argument(
+            "--settings", required=True, type=settings_json, help=f"{settings}, as JSON"
+        )
+        if seed is not None:
+            parser.add_argument("--seed", required=True, type=int, help=seed)
+        given = vars(parser.parse_args())
+        self.parser = parser
+        self.input: dict[str, Any] = {name: given[name] for name in inputs}
+        self.output: dict[str, Path] = {name: given[name] for name in outputs}
+        self.settings: dict[str, Any] = given["settings"]
+        self.seed: int = given.get("seed", 0)
+        self.threads: int = self.settings.get("threads", 1)
+        self._device: torch.device | None = None
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        self.provenance = Provenance(
+            inputs=self._input_files(),
+            settings=self.settings,
+            seed=given.get("seed"),
+            threads=self.settings.get("threads"),
+        )
+
+    def section(self, name: str, kind: type[Settings]) -> Settings:
+        """Return a section of the settings as a typed object."""
+        return read_settings(kind, self.settings[name])
+
+    @property
+    def device(self) -> "torch.device":
+        """The device that the job computes on; the first call sets torch's threads, too.
+
+        Raises:
+            UserError: if the settings ask for a GPU and there is none.
+        """
+        if self._device is None:
+            import torch
+
+            from squeezed.foundation.device import device_name, resolve_device
+
+            torch.set_num_threads(self.threads)
+            self._device = resolve_device(self.settings["device"])
+            self.provenance.facts["device"] = device_name(self._device)
+        return self._device
+
+    def write(
+        self, metrics: Mapping[str, Any], *, measured: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write the result, with its provenance: the last thing that a job does."""
+        write_result(
+            self.output["result"], metrics, measured=measured, provenance=self.provenance.finish()
+        )
+
+    def _input_files(self) -> dict[str, Path]:
+        files: dict[str, Path] = {}
+        for name, path in self.input.items():
+            if isinstance(path, list):
+                files |= {each.stem: each for each in path}
+            elif path is not None:
+                files[name] = path
+        return files
+
+
+def settings_json(text: str) -> dict[str, Any]:
+    """Parse a script's `--settings`: the rule's own sections of the configuration, as JSON.
+
+    Raises:
+        argparse.ArgumentTypeError: if `text` is not a JSON object.
+    """
+    try:
+        settings = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"not valid JSON ({error})") from error
+    if not isinstance(settings, dict):
+        raise argparse.ArgumentTypeError("must be a JSON object, such as '{\"epochs\": 5}'")
+    return settings
