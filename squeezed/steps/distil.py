@@ -13,7 +13,8 @@ from squeezed.networks import create_classifier
 from squeezed.networks.classifier import Classifier
 from squeezed.networks.network_file import NetworkCard
 from squeezed.networks.vgg6 import HIDDEN_FEATURES, PAPER_WIDTHS
-from squeezed.steps.step import MadeNetwork, Workshop
+from squeezed.steps.network_step import MadeNetwork, train_in
+from squeezed.steps.step import Workshop
 from squeezed.training.settings import TrainingSettings
 from squeezed.training.teacher import Teacher
 
@@ -29,7 +30,7 @@ LADDERS = (
         for k in ("128gf", "32gf", "16gf", "8gf", "3_2gf", "1_6gf", "800mf", "400mf")
     ),
     ("resnet34", "resnet18"),
-    ("resnext101_64x4d", "resnext101_32x8d", "resnext50_32x4d"),
+    ("resnext101_32x8d", "resnext101_64x4d", "resnext50_32x4d"),
     ("shufflenet_v2_x2_0", "shufflenet_v2_x1_5", "shufflenet_v2_x1_0", "shufflenet_v2_x0_5"),
     ("squeezenet1_0", "squeezenet1_1"),
     ("swin_b", "swin_s", "swin_t"),
@@ -78,7 +79,7 @@ def distil(
     """
     made = structure(card, settings, workshop)
     teacher = Teacher(parent, card, settings.temperature, settings.teacher_weight)
-    made.training = workshop.train(made.model, made.card, settings.training, teacher=teacher)
+    made.training = train_in(workshop, made.model, made.card, settings.training, teacher=teacher)
     made.metrics["parameters_share"] = _parameters(made.model) / _parameters(parent)
     return made
 
@@ -90,8 +91,16 @@ def structure(card: NetworkCard, settings: DistilSettings, workshop: Workshop) -
     else:
         name, arguments = smaller_member(card.architecture, card.arguments, settings.width)
     architecture = {"name": name, "arguments": arguments, "weights": None}
-    model = create_classifier(architecture, workshop.dataset, seed=workshop.seed)
-    smaller = replace(card, architecture=name, arguments=dict(arguments), edits=[])
+    dataset = workshop.dataset
+    model = create_classifier(architecture, dataset, seed=workshop.seed)
+    smaller = replace(
+        card,
+        architecture=name,
+        arguments=dict(arguments),
+        mean=list(dataset.mean),
+        std=list(dataset.std),
+        edits=[],
+    )
     return MadeNetwork(model, smaller)
 
 

@@ -17,7 +17,8 @@ from squeezed.networks.classifier import Classifier
 from squeezed.networks.low_rank import can_be_split, full_rank, split_layers
 from squeezed.networks.network_file import NetworkCard
 from squeezed.networks.surgery import output_layer
-from squeezed.steps.step import MadeNetwork, Workshop, edited
+from squeezed.steps.network_step import MadeNetwork, edited, train_in
+from squeezed.steps.step import Workshop
 from squeezed.training.settings import TrainingSettings
 
 
@@ -48,7 +49,7 @@ def factorize(
         UserError: if no layer would get cheaper, or a weight is NaN or infinite.
     """
     made = structure(parent, card, settings)
-    made.training = workshop.train(made.model, made.card, settings.recovery)
+    made.training = train_in(workshop, made.model, made.card, settings.recovery)
     return made
 
 
@@ -100,15 +101,17 @@ def split_weights(network: nn.Module, ranks: Mapping[str, int]) -> None:
     split_layers(network, ranks)
     for name, rank in ranks.items():
         layer, pair = before[name], network.get_submodule(name)
-        assert isinstance(pair, nn.Sequential)
+        assert isinstance(layer, nn.Linear | nn.Conv2d) and isinstance(pair, nn.Sequential)
         left, values, right = torch.linalg.svd(_matrix(name, layer), full_matrices=False)
         root = values[:rank].sqrt()
         first, second = root[:, None] * right[:rank], left[:, :rank] * root
-        with torch.no_grad():
-            pair[0].weight.copy_(_first_weight(layer, first))
-            pair[1].weight.copy_(_second_weight(layer, second))
-            if layer.bias is not None:
-                pair[1].bias.copy_(layer.bias)
+        tensors = {
+            "0.weight": _first_weight(layer, first),
+            "1.weight": _second_weight(layer, second),
+        }
+        if layer.bias is not None:
+            tensors["1.bias"] = layer.bias.detach()
+        pair.load_state_dict(tensors)
         pair.train(layer.training)
 
 
