@@ -1,6 +1,7 @@
 """torchvision's classification models by name. It takes seconds to import: only where needed."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 from urllib.error import URLError
 
@@ -27,18 +28,10 @@ def build_torchvision_model(
     """
     from torchvision import models
 
-    known = models.list_models(module=models)
-    if name not in known:
-        raise UserError(
-            f"there is no architecture {name!r}; choose vgg6, resnet_cifar or one of torchvision's "
-            f"classification models: {', '.join(known)}"
-        )
     arguments = {**_usual_arguments(name, image_size), **arguments}
-    try:
-        sketch = _sketch(name, {"num_classes": num_classes, **arguments})
-    except (TypeError, ValueError, AssertionError) as error:
-        raise UserError(f"architecture {name}: {first_line(error)}") from error
-    _refuse_misfit(sketch, name, num_classes, image_size)
+    _refuse_misfit(
+        sketch(name, {"num_classes": num_classes, **arguments}), name, num_classes, image_size
+    )
     network: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **arguments)
     for module in network.modules():
         if getattr(module, "inplace", False):
@@ -46,16 +39,31 @@ def build_torchvision_model(
     return network
 
 
-def _sketch(name: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """Build a model without weights, which costs nothing where it can be done."""
+def sketch(name: str, arguments: Mapping[str, Any]) -> nn.Module:
+    """Build a model without weights, which costs nothing where it can be done.
+
+    Raises:
+        UserError: if there is no such model, or it takes other arguments.
+    """
     from torchvision import models
 
+    known = models.list_models(module=models)
+    if name not in known:
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}? Choose" if near else "choose"
+        raise UserError(
+            f"there is no architecture {name!r}; {hint} vgg6, resnet_cifar or one of torchvision's "
+            f"classification models: {', '.join(known)}"
+        )
     try:
-        with torch.device("meta"):
-            sketch: nn.Module = models.get_model(name, weights=None, **arguments)
-    except NotImplementedError:  # RegNets compute their widths with tensors
-        sketch = models.get_model(name, weights=None, **arguments).to("meta")
-    return sketch
+        try:
+            with torch.device("meta"):
+                drawn: nn.Module = models.get_model(name, weights=None, **arguments)
+        except NotImplementedError:  # RegNets compute their widths with tensors
+            drawn = models.get_model(name, weights=None, **arguments).to("meta")
+    except (TypeError, ValueError, AssertionError) as error:
+        raise UserError(f"architecture {name}: {first_line(error)}") from error
+    return drawn
 
 
 def _usual_arguments(name: str, image_size: tuple[int, int]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from squeezed.training.settings import TrainingSettings
 
 
 def train(
-    parent: tuple[Classifier, NetworkCard] | None,
-    architecture: Mapping[str, Any],
+    parent: Classifier | None,
+    card: NetworkCard | None,
     settings: TrainingSettings,
     workshop: Workshop,
 ) -> MadeNetwork:
@@ -23,31 +23,24 @@ def train(
 
     Args:
         parent: whose weights to go on from, as the control for what a recovery alone does; it is
-            left as it is. None for a baseline.
-        architecture: an experiment's section, for a baseline: `name`, `arguments`, `weights`.
+            left as it is. None for a baseline, which the workshop's architecture describes.
+        card: describes `parent`.
         settings: of the training; without epochs the weights are taken as they are.
         workshop: the data, seed and machine.
 
     Raises:
         UserError: see `squeezed.networks.create_classifier`, `squeezed.training.processes.train`.
     """
-    made = structure(parent, architecture, settings, workshop.dataset, workshop.seed)
+    if parent is not None and card is not None:
+        made = MadeNetwork(copy.deepcopy(parent), card)
+    else:
+        architecture, dataset = workshop.architecture, workshop.dataset
+        assert architecture is not None
+        trained = settings.epochs > 0
+        model = create_classifier(architecture, dataset, seed=workshop.seed, trained=trained)
+        made = MadeNetwork(model, card_of(architecture, dataset, workshop.seed))
     made.training = train_in(workshop, made.model, made.card, settings)
     return made
-
-
-def structure(
-    parent: tuple[Classifier, NetworkCard] | None,
-    architecture: Mapping[str, Any],
-    settings: TrainingSettings,
-    dataset: Dataset,
-    seed: int,
-) -> MadeNetwork:
-    """Make the network that `train` starts from; the arguments are its own."""
-    if parent is not None:
-        return MadeNetwork(copy.deepcopy(parent[0]), parent[1])
-    model = create_classifier(architecture, dataset, seed=seed, trained=settings.epochs > 0)
-    return MadeNetwork(model, card_of(architecture, dataset, seed))
 
 
 def card_of(architecture: Mapping[str, Any], dataset: Dataset, seed: int) -> NetworkCard:

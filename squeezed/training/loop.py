@@ -63,13 +63,19 @@ class TrainingResult:
         history = [EpochRecord(**record) for record in fields["history"]]
         return cls(**{**fields, "history": history})
 
-    def write_history(self, path: str | Path) -> None:
-        """Write one line for each epoch to a CSV file, whole or not at all."""
-        with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-            columns = [column.name for column in dataclasses.fields(EpochRecord)]
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(dataclasses.asdict(record) for record in self.history)
+
+def write_history(path: str | Path, result: TrainingResult | None) -> None:
+    """Write one line for each epoch to a CSV file, none where nothing was trained.
+
+    The file appears whole or not at all.
+    """
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        columns = [column.name for column in dataclasses.fields(EpochRecord)]
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            dataclasses.asdict(record) for record in (result.history if result else [])
+        )
 
 
 def run_epochs(
