@@ -41,6 +41,7 @@ lint: setup-dev  ## Check style, types and the workflow's rules
 	@ruff format --check .
 	@snakefmt --check Snakefile rules
 	@mypy
+	@lint-imports
 	@snakemake --lint
 
 format: setup-dev  ## Mend what the formatters can mend

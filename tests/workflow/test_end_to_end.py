@@ -71,7 +71,7 @@ def test_each_job_leaves_a_log_and_a_benchmark(finished):
     assert {path.with_suffix("").with_suffix("") for path in logs.rglob("*.tsv")} == {
         path.with_suffix("") for path in logs.rglob("*.log")
     }
-    assert "epoch" in (logs / "tiny/seed0/baseline/train_baseline.log").read_text().lower()
+    assert "epoch" in (logs / "tiny/seed0/baseline/make_network.log").read_text().lower()
 
 
 def test_the_report_is_one_file(finished):
@@ -83,7 +83,7 @@ def test_the_report_is_one_file(finished):
 
 def test_the_plan_is_readable(untouched):
     plan = untouched.snakemake("--dry-run").output
-    assert "Train the baseline of tiny, seed 0" in plan
+    assert "Make the baseline network of tiny, seed 0" in plan
     assert "Compile the report" in plan
 
 
@@ -111,7 +111,8 @@ def test_the_linter_has_nothing_to_say(untouched):
     [
         ("run", ["tinny"], "run names an unknown experiment 'tinny'; did you mean 'tiny'?"),
         ("experiments.tiny.trainign", {}, "unknown key 'trainign' at experiments.tiny;"),
-        ("experiments.tiny.variants", ["prunned"], "did you mean 'pruned'?"),
+        ("experiments.tiny.variants", {"a": {"step": "prunne"}}, "did you mean 'prune'?"),
+        ("experiments.tiny.variants", ["pruned"], "variants are recipes by name now; write"),
     ],
 )
 def test_a_mistake_in_the_configuration_is_one_line(untouched, key, value, sentence):
@@ -164,10 +165,11 @@ def test_the_default_configuration(tmp_path):
     assert accuracy["top1_accuracy"] >= 0.97
     defaults = yaml.safe_load((PROJECT / "config.schema.yaml").read_text())
     variants = defaults["$defs"]["experiment"]["properties"]["variants"]["default"]
-    assert {path.name for path in results.iterdir() if path.is_dir()} == set(variants)
+    made = {"baseline", *variants}
+    assert {path.name for path in results.iterdir() if path.is_dir()} == made
     for name in ("inference_timing", "attack_timing"):
         times = json.loads((results / f"{name}.json").read_text())["measured"]["variants"]
-        assert set(times) == set(variants)
+        assert set(times) == made
     workspace.repro()
     workspace.assert_up_to_date()
 

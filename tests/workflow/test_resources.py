@@ -17,7 +17,7 @@ PROFILE = (ROOT / "profiles" / "slurm" / "config.yaml").read_text()
 
 @pytest.mark.parametrize("name", RULES)
 def test_each_rule_asks_for_memory_and_time(name):
-    assert re.search(r"mem_mb=memory_mb\(\d+", RULES[name])
+    assert re.search(r"mem_mb=(training_)?memory_mb\(\d+", RULES[name])
     assert re.search(r"runtime=minutes\(\d+\)", RULES[name])
     # Each Slurm job holds two Snakemakes of 120 MB and more beside its own work.
     assert int(re.search(r"memory_mb\((\d+)", RULES[name])[1]) >= 500
@@ -26,10 +26,10 @@ def test_each_rule_asks_for_memory_and_time(name):
 @pytest.mark.parametrize("name", RULES)
 def test_what_computes_on_a_device_is_told_which(name):
     rule = RULES[name]
-    script = re.search(r"scripts/\w+\.py", rule)[0]
-    computes = "resolve_device(" in (ROOT / script).read_text()
-    assert computes == ("gpu=" in rule)
-    assert ("gpu=" in rule) == ("SQUEEZED_GPUS={resources.gpu} python" in rule)
+    script = (ROOT / "scripts" / f"{name}.py").read_text()
+    computes = "job.device" in script or 'settings["device"]' in script
+    assert computes == ("gpu=gpus" in rule or "gpu=training_gpus" in rule)
+    assert computes == ("command(" in rule and "gpu=False" not in rule)
 
 
 def test_what_measures_time_runs_alone_here_and_on_a_cluster():
@@ -55,6 +55,6 @@ def test_training_in_processes_asks_for_a_gpu_each(tmp_path):
     workspace.configure("experiments.tiny.training.processes", 4)
     said = workspace.snakemake("--dry-run", "--printshellcmds").output
     commands = re.findall(r"SQUEEZED_GPUS=(\d) python scripts/(\w+)\.py", said)
-    assert {gpus for gpus, script in commands if script == "train_baseline"} == {"4"}
+    assert {gpus for gpus, script in commands if script == "make_network"} == {"4", "1"}
     # Its recovery was not asked to train in processes, and what does not train needs one.
-    assert {gpus for gpus, script in commands if script != "train_baseline"} == {"1"}
+    assert {gpus for gpus, script in commands if script != "make_network"} == {"1"}

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from squeezed.foundation import environment
-from squeezed.foundation.cli import script_main, settings_json
+from squeezed.foundation.cli import script_main
 from squeezed.foundation.errors import UserError
+from squeezed.foundation.job import settings_json
 from tests import PROJECT
 
 SCRIPTS = sorted((PROJECT / "scripts").glob("*.py"))
@@ -20,6 +21,16 @@ def rules_of_the_workflow():
     text = "\n".join(path.read_text() for path in sorted((PROJECT / "rules").glob("*.smk")))
     parts = re.split(r"^rule (\w+):\n", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def commands_of_the_workflow():
+    """Return how each rule starts its script: the arguments of `command(…)` as they are written."""
+    found = {}
+    for name, text in RULES.items():
+        call = re.search(rf'command\(\s*"{name}",(.*?)\)\n', text, re.DOTALL)
+        if call:
+            found[name] = call[1]
+    return found
 
 
 RULES = rules_of_the_workflow()
@@ -51,9 +62,27 @@ def test_a_rule_keeps_its_promises(name):
     text = RULES[name]
     for directive in ("message", "log", "benchmark", "conda", "shell"):
         assert re.search(rf"^    {directive}:", text, re.MULTILINE), directive
-    assert f"scripts/{name}.py" in text
-    assert f'code("{name}"' in text
-    assert "{log} 2>&1" in text
+    assert re.search(rf'command\(\s*"{name}"', text) or f"scripts/{name}.py" in text
+    assert re.search(rf'code(_of_\w+)?\(\s*"{name}"', text)
+
+
+@pytest.mark.parametrize("name", commands_of_the_workflow())
+def test_a_rule_hands_its_script_what_it_declares(name):
+    """The names of a rule's files are the script's arguments, and all of them are handed over."""
+    handed = re.findall(r'"([a-z_ ]+)"', commands_of_the_workflow()[name])
+    declared = {
+        kind: re.findall(
+            r"^        (\w+)=",
+            re.search(rf"^    {kind}:\n((?:        .*\n|\n)+)", RULES[name], re.MULTILINE)[1],
+            re.MULTILINE,
+        )
+        for kind in ("input", "output")
+    }
+    assert handed[1].split() == declared["output"] or set(handed[1].split()) == set(
+        declared["output"]
+    )
+    left_over = set(declared["input"]) - set(handed[0].split())
+    assert left_over <= {"rehearsal", "masks"}  # needed to be there, and read by no argument
 
 
 def test_settings_are_a_json_object():

@@ -85,7 +85,7 @@ def test_changed_pruning_reruns_pruned_variants(workspace, finished, with_change
     assert_same(workspace, with_changed_pruning)
 
 
-@pytest.mark.parametrize("name", ["squeezed/steps/pruning.py", "scripts/prune.py"])
+@pytest.mark.parametrize("name", ["squeezed/steps/prune.py", "scripts/make_network.py"])
 def test_comments_rerun_nothing(workspace, name):
     path = workspace.folder / name
     path.write_text(path.read_text().replace("import", "import  ", 1) + "\n# A remark.\n")
@@ -97,8 +97,8 @@ def test_comments_rerun_nothing(workspace, name):
 def test_an_edit_with_an_older_time_is_seen(workspace):
     """As where an older version of a file is unpacked over a newer one."""
     change_pruning(workspace)
-    os.utime(workspace.folder / "squeezed/steps/pruning.py", (0, 0))
-    assert "prune" in workspace.planned()
+    os.utime(workspace.folder / "squeezed/steps/masks.py", (0, 0))
+    assert "make_network" in workspace.planned()
 
 
 @pytest.mark.parametrize(
@@ -159,10 +159,10 @@ def test_after_a_failure_only_what_is_left_runs(workspace, finished, with_change
     workspace.configure(*CHANGED_ATTACK)
     workspace.edit(
         "scripts/attack.py",
-        "    arguments = parser.parse_args()\n",
-        "    arguments = parser.parse_args()\n"
-        "    if Path('fail').exists() and 'quantized' in arguments.model.name:\n"
-        "        raise ValueError('on purpose')\n",
+        "    model = load_twin(",
+        "    if Path('fail').exists() and 'quantized' in job.input['graph'].name:\n"
+        "        raise ValueError('on purpose')\n"
+        "    model = load_twin(",
     )
     (workspace.folder / "fail").touch()
     failed = getattr(workspace, tool)(check=False)
@@ -279,7 +279,7 @@ def test_dvc_shows_metrics_of_each_variant(finished):
         data = metrics[f"reports/generated/metrics/tiny/{variant}.json"]["data"]
         evaluation = finished.result(variant, "evaluation")
         assert data["evaluation"]["top1_accuracy"] == round(evaluation["top1_accuracy"], 6)
-        assert data["evaluation"]["model_size_bytes"] == evaluation["model_size_bytes"]
+        assert data["evaluation"]["onnx_size_bytes"] == evaluation["onnx_size_bytes"]
         assert data["inference_timing"]["latency_p50_ms"] > 0
         attack = finished.result(variant, "attack_paper")
         assert data["attack_paper"]["accuracy_after"] == round(attack["accuracy_after"], 6)
