@@ -20,8 +20,8 @@ from squeezed.statistics.intervals import paired_proportion_interval
 from squeezed.statistics.proportions import wilson_of_share
 
 FEWEST_RARE = 5
-"""Below so many images on the rarer side the images' own correlation cannot be told: all of an
-image's chance is then taken as shared by the seeds, which makes the interval wider, not narrower."""
+"""Below so many images on the rarer side their correlation between seeds cannot be told: all of an
+image's chance is then taken as shared by the seeds, which makes the interval wider."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,54 @@ def crossed_share_difference(
         half_of_images = max(half_of_images, (high - low) / 2)
     half = float(np.hypot(_seed_half(parts, confidence), half_of_images))
     return _estimate(parts, max(-1.0, parts.value - half), min(1.0, parts.value + half))
+
+
+def crossed_median(
+    values: NDArray[np.floating], *, seed: int = 0, resamples: int = 500, confidence: float = 0.95
+) -> CrossedEstimate:
+    """Return the mean over seeds of the median over images, and its interval over both.
+
+    What the seeds share is the covariance of their medians when the images are drawn anew.
+
+    Args:
+        values: shape (seeds, images); not-a-number where a seed lacks an image.
+        seed: of the drawing.
+        resamples: how often the images are drawn.
+        confidence: of the interval.
+
+    Raises:
+        ValueError: if there are fewer than two seeds with values.
+    """
+    scores: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
+    scores = scores[~np.isnan(scores).all(axis=1)]
+    if len(scores) < 2:
+        raise ValueError("an interval over seeds needs at least two seeds")
+    generator = np.random.default_rng(seed)
+    drawn = generator.integers(0, scores.shape[1], (resamples, scores.shape[1]))
+    covariance = np.ma.cov(np.ma.masked_invalid(_medians(scores[:, drawn]))).filled(0.0)
+    pairs = np.triu_indices(len(scores), 1)
+    medians = _medians(scores)
+    parts = _Components(
+        float(medians.mean()),
+        float(medians.std(ddof=1)),
+        float(np.sqrt(max(0.0, covariance[pairs].mean()))),
+        len(scores),
+        round(np.count_nonzero(~np.isnan(scores)) / len(scores)),
+    )
+    half = float(np.hypot(_seed_half(parts, confidence), _quantile(confidence) * parts.image_error))
+    return _estimate(parts, parts.value - half, parts.value + half)
+
+
+def _medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the medians over the last axis of what is known; not-a-number where nothing is."""
+    ordered = np.sort(values, axis=-1)  # not-a-number comes last
+    known = (~np.isnan(values)).sum(axis=-1)
+    lower = np.maximum(known - 1, 0) // 2
+    middle = [
+        np.take_along_axis(ordered, index[..., None], axis=-1)[..., 0]
+        for index in (lower, np.minimum(known // 2, values.shape[-1] - 1))
+    ]
+    return np.where(known > 0, (middle[0] + middle[1]) / 2, np.nan)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,23 @@ def seeds_needed(
     return int(seeds[enough.argmax()]) if enough.any() else None
 
 
+def image_error(
+    half_width: float, seed_spread: float, seeds: int, *, confidence: float = 0.95
+) -> float:
+    """Return the standard error that the test images contribute to an interval over both.
+
+    Args:
+        half_width: of the interval over seeds and images.
+        seed_spread: standard deviation between seeds.
+        seeds: how many there are, at least 2.
+        confidence: of the interval.
+    """
+    of_seeds = float(special.stdtrit(seeds - 1, (1 + confidence) / 2)) * seed_spread / seeds**0.5
+    of_images = math.sqrt(max(0.0, half_width**2 - of_seeds**2)) / _normal(confidence)
+    # Nothing is left but the rounding of floating point.
+    return of_images if of_images > 1e-6 * half_width else 0.0
+
+
 def images_needed(
     distance: float,
     half_width: float,

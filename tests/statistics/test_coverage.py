@@ -14,10 +14,11 @@ from scipy import stats
 from squeezed.statistics.crossed import (
     CrossedEstimate,
     crossed_mean,
+    crossed_median,
     crossed_share,
     crossed_share_difference,
 )
-from squeezed.statistics.planning import images_needed, seeds_needed
+from squeezed.statistics.planning import image_error, images_needed, seeds_needed
 from squeezed.statistics.times import speedup_interval
 
 RUNS = 1000
@@ -45,7 +46,7 @@ def coverage(
     return float(np.mean([e.low <= truth <= e.high for e in found]))
 
 
-def scores(sources: str, seeds: int, images: int) -> NDArray[np.float32]:
+def scores(sources: str, seeds: int, images: int, runs: int = RUNS) -> NDArray[np.float32]:
     """Draw scores with mean 0, shape (runs, seeds, images)."""
     generator = np.random.default_rng(0)
     seed, image, both = SOURCES[sources]
@@ -53,9 +54,9 @@ def scores(sources: str, seeds: int, images: int) -> NDArray[np.float32]:
     def normal(*shape: int) -> NDArray[np.float32]:
         return generator.standard_normal(shape, dtype=np.float32)
 
-    drawn = both * normal(RUNS, seeds, images)
-    drawn += image * normal(RUNS, 1, images)
-    return drawn + seed * normal(RUNS, seeds, 1)
+    drawn = both * normal(runs, seeds, images)
+    drawn += image * normal(runs, 1, images)
+    return drawn + seed * normal(runs, seeds, 1)
 
 
 @pytest.mark.parametrize("seeds", SEEDS)
@@ -98,12 +99,21 @@ def test_paired_differences_of_shares(
 def test_ratios(missing: float, seeds: int) -> None:
     """Lengths that differ manifold between images; some images are missing in some seeds."""
     generator = np.random.default_rng(2)
-    shape = (RUNS, seeds, 150)
-    lengths = generator.lognormal(0, 1, (RUNS, 1, 150))
-    ours = lengths * np.exp(scores("images and both", seeds, 150) * 0.3 + 0.2)
+    runs = 3 * RUNS
+    lengths = generator.lognormal(0, 1, (runs, 1, 150))
+    ours = lengths * np.exp(scores("images and both", seeds, 150, runs) * 0.3 + 0.2)
     logarithms = np.log(ours / lengths)
-    logarithms[generator.random(shape) < missing] = np.nan
+    logarithms[generator.random(logarithms.shape) < missing] = np.nan
     assert LEAST <= coverage(logarithms, crossed_mean, 0.2) <= MOST
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+def test_medians_of_ratios(seeds: int) -> None:
+    """Long tails; a fifth of the images are missing in some seeds."""
+    runs = 200
+    drawn = np.exp(scores("images and both", seeds, 100, runs))
+    drawn[np.random.default_rng(7).random(drawn.shape) < 0.2] = np.nan
+    assert LEAST <= coverage(drawn, lambda v: crossed_median(v, resamples=150), 1.0) <= 0.99
 
 
 def test_rare_changes_are_covered_though_generously() -> None:
@@ -145,6 +155,11 @@ def test_so_many_seeds_decide_as_often_as_they_say(distance: float, image_error:
 def test_more_seeds_do_not_take_the_images_chance_away() -> None:
     assert seeds_needed(0.01, 0.012, image_error=0.006) is None
     assert seeds_needed(1e-4, 0.012) is None
+    drawn = scores("images and both", 3, 200)[0]
+    found = crossed_mean(drawn)
+    parts = image_error((found.high - found.low) / 2, found.spread, 3)
+    assert parts == pytest.approx(found.image_error)
+    assert image_error(1.0, 3**0.5 / stats.t.ppf(0.975, 2), 3) == 0
 
 
 def test_so_many_images_decide_as_often_as_they_say() -> None:

@@ -8,7 +8,12 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from squeezed.statistics.comparisons import holm
-from squeezed.statistics.crossed import crossed_mean, crossed_share, crossed_share_difference
+from squeezed.statistics.crossed import (
+    crossed_mean,
+    crossed_median,
+    crossed_share,
+    crossed_share_difference,
+)
 from squeezed.statistics.proportions import wilson_interval
 from squeezed.statistics.times import speedup_interval, typical_time_interval
 
@@ -48,6 +53,18 @@ def test_seeds_of_other_images_leave_students_interval() -> None:
     half = stats.t.ppf(0.975, 2) * stats.sem(means)
     assert found.image_error == 0
     assert (found.low, found.high) == pytest.approx((means.mean() - half, means.mean() + half))
+
+
+def test_medians_are_numpys() -> None:
+    values = np.random.default_rng(0).normal(size=(3, 41))
+    values[0, :20] = np.nan
+    values[1, :7] = np.nan
+    found = crossed_median(values)
+    assert found.value == pytest.approx(np.nanmedian(values, axis=1).mean())
+    assert found.spread == pytest.approx(np.nanmedian(values, axis=1).std(ddof=1))
+    assert found.low < found.value < found.high
+    with pytest.raises(ValueError, match="two seeds"):
+        crossed_median(values[:1])
 
 
 @pytest.mark.parametrize(
