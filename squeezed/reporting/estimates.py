@@ -301,6 +301,11 @@ IMAGE_SCORES = {
 
 ROWS: dict[tuple[str, str], tuple[str, Scores]] = {
     ("evaluation", "top1_accuracy"): ("predictions.csv", correct),
+    ("evaluation", "brier_score"): ("predictions.csv", column("brier_score")),
+    ("evaluation", "negative_log_likelihood"): (
+        "predictions.csv",
+        column("negative_log_likelihood"),
+    ),
     ("evaluation", "flipped_share"): (
         "predictions.csv",
         flipped,
