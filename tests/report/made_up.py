@@ -89,11 +89,12 @@ class MadeUp:
         value, least, most = self.speedup.get(variant, (1.0, 0.99, 1.01))
         return {
             "time_10000_s": 2.0 / value,
-            "time_10000_s_min": 1.95 / value,
-            "time_10000_s_max": 2.1 / value,
+            "time_10000_s_low": 1.95 / value,
+            "time_10000_s_high": 2.1 / value,
+            "n_repeats": 5,
             "speedup": value,
-            "speedup_min": least,
-            "speedup_max": most,
+            "speedup_low": least,
+            "speedup_high": most,
             "latency_p50_ms": 0.4,
             "latency_p95_ms": 0.6,
         }
@@ -102,8 +103,8 @@ class MadeUp:
         milliseconds = self.attack_ms.get(variant, 40.0)
         return {
             "attack_time_per_image_ms": milliseconds,
-            "attack_time_per_image_ms_min": 0.99 * milliseconds,
-            "attack_time_per_image_ms_max": 1.01 * milliseconds,
+            "attack_time_per_image_ms_low": 0.99 * milliseconds,
+            "attack_time_per_image_ms_high": 1.01 * milliseconds,
             "n_timed": 100,
         }
 

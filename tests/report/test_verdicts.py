@@ -19,7 +19,7 @@ from squeezed.reporting.claims.verdict import (
     what_it_takes,
 )
 from squeezed.reporting.collection import collect
-from squeezed.reporting.estimates import Estimate
+from squeezed.reporting.estimates import TOO_FEW_REPEATS, Estimate
 from tests.report.made_up import VARIANTS, MadeUp
 
 RULES = {claim.key: claim.rule for claim in CLAIMS}
@@ -66,13 +66,17 @@ def test_verdicts_follow_from_findings(
 
 def test_of_several_samples_the_largest_is_asked_for() -> None:
     needs = [
-        what_it_takes(Estimate(value, value - 0.1, value + 0.1, None, basis, 3), 0.0, "")
-        for value, basis in [(0.05, "3 seeds"), (0.01, "3 seeds"), (0.04, "3 images")]
+        what_it_takes(Estimate(value, value - 0.1, value + 0.1, spread, basis, 3), 0.0, "")
+        for value, spread, basis in [
+            (0.05, 0.04, "3 seeds"),
+            (0.01, 0.04, "3 seeds"),
+            (0.04, None, "3 images"),
+        ]
     ]
     findings = [Finding("x", None, "open.", need) for need in [*needs, Need("the attack")]]
     assert judge(findings, []).needs == (
-        "more than 100 seeds: there is hardly a difference to find; "
-        "about 19 test images instead of 3, or several seeds; the attack"
+        "more than 100 seeds and more test images: there is hardly a difference to find; "
+        "about 39 test images instead of 3, or several seeds; the attack"
     )
 
 
@@ -90,9 +94,15 @@ def test_an_interval_that_straddles_the_threshold_decides_nothing() -> None:
 
 def test_what_it_takes_grows_with_the_square_of_the_uncertainty() -> None:
     far = Estimate(0.04, 0.02, 0.06, None, "1,000 images", 1000)
-    assert "4,000 test images" in what_it_takes(far, 0.05, "").words
-    seeds = Estimate(0.04, 0.02, 0.06, None, "3 seeds", 3)
-    assert "12 seeds" in what_it_takes(seeds, 0.05, "").words
+    assert "8,200 test images" in what_it_takes(far, 0.05, "").words
+    near = Estimate(0.045, 0.025, 0.065, None, "1,000 images", 1000)
+    assert "33,000 test images" in what_it_takes(near, 0.05, "").words
+    half = 4.303 * 0.008 / 3**0.5
+    seeds = Estimate(0.04, 0.04 - half, 0.04 + half, 0.008, "3 seeds", 3)
+    assert "about 7 seeds instead of 3" in what_it_takes(seeds, 0.05, "").words
+    few = Estimate(1.2, basis=TOO_FEW_REPEATS)
+    assert "5 repeats" in what_it_takes(few, 1.0, "").words
+    assert exceeds(few, 1.0) is stays_within(few, 1.0) is None
     assert what_it_takes(None, 0.05, "the evaluation").words == "the evaluation"
     assert "on the threshold" in what_it_takes(far, 0.04, "").words
 

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from squeezed.reporting.estimates import Estimate
+from squeezed.reporting.estimates import IMAGES, SEEDS, TOO_FEW_REPEATS, Estimate
+from squeezed.statistics.planning import image_error, images_needed, seeds_needed
+from squeezed.statistics.times import FEWEST_REPEATS
 
 MOST_SEEDS = 100
 """Nobody trains more often than that to decide a claim."""
@@ -63,9 +65,9 @@ class Judgement:
 def exceeds(estimate: Estimate | None, threshold: float) -> bool | None:
     """Return whether a figure is at least a threshold, or None if its interval straddles it.
 
-    A figure without an interval is taken as exact.
+    A figure without an interval is taken as exact, but for a time of too few repeats.
     """
-    if estimate is None:
+    if estimate is None or estimate.basis == TOO_FEW_REPEATS:
         return None
     low = estimate.value if estimate.low is None else estimate.low
     high = estimate.value if estimate.high is None else estimate.high
@@ -78,7 +80,7 @@ def exceeds(estimate: Estimate | None, threshold: float) -> bool | None:
 
 def stays_within(estimate: Estimate | None, threshold: float) -> bool | None:
     """Return whether a figure is at most a threshold, or None if its interval straddles it."""
-    if estimate is None:
+    if estimate is None or estimate.basis == TOO_FEW_REPEATS:
         return None
     low = estimate.value if estimate.low is None else estimate.low
     high = estimate.value if estimate.high is None else estimate.high
@@ -92,34 +94,39 @@ def stays_within(estimate: Estimate | None, threshold: float) -> bool | None:
 def what_it_takes(estimate: Estimate | None, threshold: float, missing: str) -> Need:
     """Return what would decide a comparison that is open.
 
-    The interval shrinks with the square root of the sample: to clear the threshold from where the
-    figure is now it takes (half-width / distance)² as many images (or seeds).
+    So many seeds or images would decide it four times in five, if the figure stays where it is
+    (`squeezed.statistics.planning`). More seeds do not take away what the test images contribute.
 
     Args:
         estimate: the figure, or None where it is missing.
         threshold: what it is compared with.
         missing: what to do where the figure is missing.
     """
+    if estimate is not None and estimate.basis == TOO_FEW_REPEATS:
+        return Need(f"at least {FEWEST_REPEATS} repeats of the timing")
     if estimate is None or estimate.half_width is None:
         return Need(missing)
     distance = abs(estimate.value - threshold)
     if not math.isfinite(estimate.half_width) or distance < 1e-3 * estimate.half_width:
         return Need("more seeds: the figure lies on the threshold")
-    factor = (estimate.half_width / distance) ** 2
-    unit = next((name for name in ("seeds", "images") if name in estimate.basis), None)
-    if unit is None or not estimate.n:
+    if not estimate.n:
         return Need("more seeds or a quieter machine")
-    count = math.ceil(estimate.n * max(factor, 1.0))
-    if unit == "seeds":
-        # Student's factor also shrinks with more seeds, so this errs on the safe side.
+    if estimate.spread is not None and SEEDS in estimate.basis:
+        error = image_error(estimate.half_width, estimate.spread, estimate.n)
+        count = seeds_needed(distance, estimate.spread, error, most=MOST_SEEDS)
+        if count is None:
+            with_images = " and more test images" if error else ""
+            words = (
+                f"more than {MOST_SEEDS} seeds{with_images}: there is hardly a difference to find"
+            )
+            return Need(words, SEEDS, MOST_SEEDS + 1)
         count = max(count, estimate.n + 1)
-        if count > MOST_SEEDS:
-            words = f"more than {MOST_SEEDS} seeds: there is hardly a difference to find"
-            return Need(words, unit, count)
-        return Need(f"about {count:,} seeds instead of {estimate.n}", unit, count)
-    count = _rounded(count)
-    words = f"about {count:,} test images instead of {estimate.n:,}, or several seeds"
-    return Need(words, unit, count)
+        return Need(f"about {count:,} seeds instead of {estimate.n}", SEEDS, count)
+    if IMAGES in estimate.basis:
+        count = _rounded(images_needed(distance, estimate.half_width, estimate.n))
+        words = f"about {count:,} test images instead of {estimate.n:,}, or several seeds"
+        return Need(words, IMAGES, count)
+    return Need("more seeds or a quieter machine")
 
 
 def _rounded(count: int) -> int:
