@@ -29,8 +29,8 @@ rule compile_report:
         templates=REPORT_TEMPLATES,
         schema="config.schema.yaml",
     output:
-        report_figures(),
-        report_tables(),
+        report_files(),
+        report_captions(),
         html=report(
             REPORT,
             caption="../reports/captions/report.rst",

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from squeezed.reporting import paper
-from squeezed.reporting.claims import explainability, performance, robustness
-from squeezed.reporting.claims.claim import Claim
-from squeezed.reporting.claims.verdict import Judgement
-from squeezed.reporting.collection import Experiment
+from squeezed.paper import explainability, performance, robustness
+from squeezed.paper.claim import Claim
+from squeezed.paper.study import Study
+from squeezed.paper.verdict import Judgement
 
 CLAIMS: list[Claim] = [*performance.CLAIMS, *robustness.CLAIMS, *explainability.CLAIMS]
 
@@ -21,10 +20,9 @@ class JudgedClaim:
     judgement: Judgement
 
 
-def judge_all(experiment: Experiment) -> list[JudgedClaim]:
+def judge_all(study: Study) -> list[JudgedClaim]:
     """Judge every claim for one experiment."""
-    dataset = paper.dataset_of(experiment.name, experiment.dataset)
     return [
-        JudgedClaim(claim, experiment.name, claim.paper(dataset), claim.rule(experiment))
+        JudgedClaim(claim, study.name, claim.paper(study.paper_dataset), claim.rule(study))
         for claim in CLAIMS
     ]

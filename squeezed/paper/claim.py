@@ -1,19 +1,10 @@
-"""What a claim of the paper is, and the margins below which a difference counts as none."""
+"""What a claim of the paper is."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from squeezed.reporting.claims.verdict import Judgement
-from squeezed.reporting.collection import Experiment
-
-SHARE_MARGIN = 0.01
-"""Accuracies that differ by less than one point count as equal."""
-TIME_MARGIN = 1.02
-"""Speed-ups below 2 % count as none."""
-SCORE_MARGIN = 0.02
-"""Silhouettes and areas under curves that differ by less than 0.02 count as equal."""
-DISTANCE_MARGIN = 0.05
-"""Attack distances that differ by less than 5 % count as equal."""
+from squeezed.paper.study import Study
+from squeezed.paper.verdict import Judgement
 
 
 @dataclass(frozen=True)
@@ -25,7 +16,7 @@ class Claim:
     where: str
     """Where the paper draws it."""
     paper: Callable[[str | None], list[str]]
-    """The paper's figures for one of its data sets (None: for the one nearest to it), by line."""
+    """The paper's figures for one of its data sets, by line; nothing for others."""
     test: str
     """The rule in words."""
-    rule: Callable[[Experiment], Judgement]
+    rule: Callable[[Study], Judgement]

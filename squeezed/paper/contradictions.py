@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from squeezed.reporting import paper
-from squeezed.reporting.vocabulary import VARIANT_NAMES, listed, variant_name
+from squeezed.paper import printed
+from squeezed.reporting.vocabulary import in_words, listed
 from squeezed.reporting.wording import points, times
 
 MB, MIB = 1e6, float(2**20)
@@ -16,7 +16,7 @@ ADAM_BETAS = (0.9, 0.999)
 
 
 @dataclass(frozen=True)
-class Inconsistency:
+class Contradiction:
     """Two statements of the paper that cannot both be true, or one that cannot be at all."""
 
     key: str
@@ -102,15 +102,15 @@ def ablation_saving(channels_in: int, *, pooled: bool) -> int:
         channels_in: channels that enter the last convolution; 2,048 = 128 × 4 × 4 leave it.
         pooled: whether the pooling after it stays (4 × 4 positions are flattened) or goes (8 × 8).
     """
-    channels_out = paper.FULLY_CONNECTED[0][0] // 16
+    channels_out = printed.FULLY_CONNECTED[0][0] // 16
     convolution = 9 * channels_in * channels_out + channels_out + 2 * channels_out
     flattened = channels_in * (16 if pooled else 64)
-    return convolution + (paper.FULLY_CONNECTED[0][0] - flattened) * paper.FULLY_CONNECTED[0][1]
+    return convolution + (printed.FULLY_CONNECTED[0][0] - flattened) * printed.FULLY_CONNECTED[0][1]
 
 
 def nearest_ablation(pooled: bool) -> tuple[int, float]:
     """Return the input channels whose ablation comes nearest to 9.87 → 8.11 MB, and its saving."""
-    rows = paper.TABLE_ONE["cifar10"]
+    rows = printed.TABLE_ONE["cifar10"]
     saving = rows["baseline"].size_mb - rows["ablated"].size_mb
     savings = {c: ablation_saving(c, pooled=pooled) * FLOAT_BYTES / MB for c in range(1, 257)}
     nearest = min(savings, key=lambda c: abs(savings[c] - saving))
@@ -121,7 +121,7 @@ def drops_beyond(threshold: float) -> list[tuple[str, str, float]]:
     """Return (data set, variant, drop) where Table I loses more accuracy than a threshold."""
     return [
         (dataset, variant, rows["baseline"].accuracy - row.accuracy)
-        for dataset, rows in paper.TABLE_ONE.items()
+        for dataset, rows in printed.TABLE_ONE.items()
         for variant, row in rows.items()
         if rows["baseline"].accuracy - row.accuracy > threshold + 1e-9
     ]
@@ -131,13 +131,13 @@ def slower_than_baseline() -> list[tuple[str, str, float]]:
     """Return (data set, variant, speed-up) where Table I's variant is slower."""
     return [
         (dataset, variant, rows["baseline"].time_10000_s / row.time_10000_s)
-        for dataset, rows in paper.TABLE_ONE.items()
+        for dataset, rows in printed.TABLE_ONE.items()
         for variant, row in rows.items()
         if row.time_10000_s > rows["baseline"].time_10000_s
     ]
 
 
-def find_inconsistencies() -> list[Inconsistency]:
+def find_contradictions() -> list[Contradiction]:
     """Repeat every calculation and return what does not add up, the weightiest first."""
     return [
         _attack_reach(),
@@ -153,15 +153,15 @@ def find_inconsistencies() -> list[Inconsistency]:
     ]
 
 
-def _attack_reach() -> Inconsistency:
-    reach = adam_reach(paper.ATTACK_STEPS, paper.ATTACK_LEARNING_RATE)
-    steady = paper.ATTACK_STEPS * paper.ATTACK_LEARNING_RATE
-    return Inconsistency(
+def _attack_reach() -> Contradiction:
+    reach = adam_reach(printed.ATTACK_STEPS, printed.ATTACK_LEARNING_RATE)
+    steady = printed.ATTACK_STEPS * printed.ATTACK_LEARNING_RATE
+    return Contradiction(
         "attack_reach",
         "The attack as stated cannot move a pixel by half a grey level",
         "IV-D: 40 iterations at a learning rate of 0.5e-4 take the baseline from 81.1 to 47.3 %.",
-        f"One Adam step is at most the learning rate × √Σaᵢ²/bᵢ; {paper.ATTACK_STEPS} steps move w "
-        f"by at most {reach:.2e}, and x = (tanh w + 1)/2 by half of that: "
+        f"One Adam step is at most the learning rate × √Σaᵢ²/bᵢ; {printed.ATTACK_STEPS} steps move "
+        f"w by at most {reach:.2e}, and x = (tanh w + 1)/2 by half of that: "
         f"{pixel_reach(reach):.2f} of one of 255 grey levels ({pixel_reach(steady):.2f} under a "
         "steady gradient).",
         "Saving such an image with 8 bits a pixel erases the attack. A fall of 33.8 points needs "
@@ -169,11 +169,11 @@ def _attack_reach() -> Inconsistency:
     )
 
 
-def _no_gradient() -> Inconsistency:
-    one, two = paper.TABLE_ONE["cifar10"], paper.TABLE_TWO["cifar10"]
+def _no_gradient() -> Contradiction:
+    one, two = printed.TABLE_ONE["cifar10"], printed.TABLE_TWO["cifar10"]
     inference = one["baseline"].time_10000_s / one["quantized"].time_10000_s
     attack = two["baseline"].time_ms / two["quantized"].time_ms
-    return Inconsistency(
+    return Contradiction(
         "no_gradient",
         "The quantized models' immunity looks like a missing gradient",
         "Table II: accuracy and confidence are the same to four digits before and after (81.90 % "
@@ -188,13 +188,13 @@ def _no_gradient() -> Inconsistency:
     )
 
 
-def _worse_defended() -> Inconsistency:
-    rows = paper.TABLE_TWO["cifar10"]
+def _worse_defended() -> Contradiction:
+    rows = printed.TABLE_TWO["cifar10"]
     base, pruned = rows["baseline"], rows["pruned"]
     after = pruned.accuracy_after - base.accuracy_after
     lost = pruned.confidence_before - pruned.confidence_after
     base_lost = base.confidence_before - base.confidence_after
-    return Inconsistency(
+    return Contradiction(
         "worse_defended",
         "The pruned model is worse defended in the paper's own table",
         "IV-D1: “none of the three compressed models have worse defense”.",
@@ -205,14 +205,14 @@ def _worse_defended() -> Inconsistency:
     )
 
 
-def _within_five() -> Inconsistency:
-    drops = drops_beyond(paper.ACCURACY_DROP)
+def _within_five() -> Contradiction:
+    drops = drops_beyond(printed.ACCURACY_DROP)
     words = [
-        f"{paper.DATASET_NAMES[d]} {variant_name(v).lower()} {100 * drop:.1f}"
+        f"{printed.DATASET_NAMES[d]} {in_words(v).lower()} {100 * drop:.1f}"
         for d, v, drop in sorted(drops, key=lambda row: -row[2])
     ]
-    total = sum(len(rows) - 1 for rows in paper.TABLE_ONE.values())
-    return Inconsistency(
+    total = sum(len(rows) - 1 for rows in printed.TABLE_ONE.values())
+    return Contradiction(
         "within_five",
         "“Within about 5 %” does not hold in Table I",
         "IV-B1: pruned “to about a 5% performance drop”; IV-B3: “within 5% of the baseline”.",
@@ -221,13 +221,13 @@ def _within_five() -> Inconsistency:
     )
 
 
-def _all_faster() -> Inconsistency:
+def _all_faster() -> Contradiction:
     slow = slower_than_baseline()
-    words = [f"{paper.DATASET_NAMES[d]} {variant_name(v).lower()} {times(s)}" for d, v, s in slow]
-    svhn = paper.TABLE_ONE["svhn"]
-    imagenet = paper.TABLE_ONE["imagenet"]
+    words = [f"{printed.DATASET_NAMES[d]} {in_words(v).lower()} {times(s)}" for d, v, s in slow]
+    svhn = printed.TABLE_ONE["svhn"]
+    imagenet = printed.TABLE_ONE["imagenet"]
     gain = imagenet["baseline"].time_10000_s / imagenet["pruned"].time_10000_s - 1
-    return Inconsistency(
+    return Contradiction(
         "all_faster",
         "Not every variant is faster in Table I",
         "IV-B3: “inference times […] are reduced for all compression models”.",
@@ -238,12 +238,12 @@ def _all_faster() -> Inconsistency:
     )
 
 
-def _ablated_size() -> Inconsistency:
+def _ablated_size() -> Contradiction:
     parts = [
-        f"{paper.DATASET_NAMES[d]} {rows['baseline'].size_mb:g} → {rows['ablated'].size_mb:g} MB"
-        for d, rows in paper.TABLE_ONE.items()
+        f"{printed.DATASET_NAMES[d]} {rows['baseline'].size_mb:g} → {rows['ablated'].size_mb:g} MB"
+        for d, rows in printed.TABLE_ONE.items()
     ]
-    return Inconsistency(
+    return Contradiction(
         "ablated_size",
         "The ablated model grows in the text and shrinks in the table",
         "IV-B3: the size is reduced “for all but the ablated compression model […] The size of the "
@@ -253,10 +253,10 @@ def _ablated_size() -> Inconsistency:
     )
 
 
-def _too_large() -> Inconsistency:
-    count = linear_parameters(paper.FULLY_CONNECTED)
-    stated = paper.TABLE_ONE["cifar10"]["baseline"].size_mb
-    return Inconsistency(
+def _too_large() -> Contradiction:
+    count = linear_parameters(printed.FULLY_CONNECTED)
+    stated = printed.TABLE_ONE["cifar10"]["baseline"].size_mb
+    return Contradiction(
         "too_large",
         "The fully connected layers alone are larger than the stated model",
         f"IV-A: 2048 → 1024 → 512 → 10 in 32 bits. Table I: the whole model takes {stated} MB.",
@@ -266,13 +266,13 @@ def _too_large() -> Inconsistency:
     )
 
 
-def _eight_bit_layers() -> Inconsistency:
-    small = paper.TABLE_ONE["cifar10"]
-    large = paper.TABLE_ONE["imagenet"]
+def _eight_bit_layers() -> Contradiction:
+    small = printed.TABLE_ONE["cifar10"]
+    large = printed.TABLE_ONE["imagenet"]
     eight, rest = eight_bit_parameters(small["baseline"].size_mb, small["quantized"].size_mb, MB)
     vgg16_eight, _ = eight_bit_parameters(large["baseline"].size_mb, large["quantized"].size_mb, MB)
-    linear = linear_parameters(paper.VGG16_FULLY_CONNECTED)
-    return Inconsistency(
+    linear = linear_parameters(printed.VGG16_FULLY_CONNECTED)
+    return Contradiction(
         "eight_bit_layers",
         "The quantized file sizes are those of the fully connected layers in 8 bits alone",
         "III-B: quantization takes all weights and biases to 8 bits. Table I: 9.87 → 2.79 MB, "
@@ -281,39 +281,39 @@ def _eight_bit_layers() -> Inconsistency:
         f"{large['baseline'].size_mb / 4:.0f} MB. The printed sizes leave {rest:,.0f} parameters "
         f"of VGG-6 in 32 bits ({eight / 1e6:.2f} M in 8); VGG-16 has {vgg16_eight / 1e6:.1f} M in "
         f"8 bits, and its fully connected layers hold {linear / 1e6:.1f} M of "
-        f"{paper.VGG16_BN_PARAMETERS / 1e6:.1f} M.",
-        f"That is what PyTorch's dynamic quantization does. “{VARIANT_NAMES['linear_quantized']}” "
-        "is this arrangement; “Quantized” is all layers in 8 bits.",
+        f"{printed.VGG16_BN_PARAMETERS / 1e6:.1f} M.",
+        "That is what PyTorch's dynamic quantization does. Of our variants "
+        "“Linear quantized” is this arrangement; “Quantized” is all layers in 8 bits.",
     )
 
 
-def _algorithm_one() -> Inconsistency:
+def _algorithm_one() -> Contradiction:
     weights = np.random.default_rng(0).normal(0.0, 0.05, 10_000)
     quantized, restored = algorithm_one_as_printed(weights)
     outside = float(np.mean((np.round(quantized) < 0) | (np.round(quantized) > 255)))
     size = float(np.sqrt(np.mean(weights**2)))
-    printed = float(np.sqrt(np.mean((restored - weights) ** 2))) / size
+    missed = float(np.sqrt(np.mean((restored - weights) ** 2))) / size
     mended = float(np.sqrt(np.mean((algorithm_one_corrected(weights) - weights) ** 2))) / size
-    return Inconsistency(
+    return Contradiction(
         "algorithm_one",
         "Algorithm 1 does not quantize as printed",
         "III-B: q = (w + μ)/σ, and back w = q − μ.",
         "It has no rounding, adds the zero point before dividing, and does not multiply by σ on "
         f"the way back. For 10,000 normal weights of deviation 0.05, {100 * outside:.0f} % of the "
-        f"q lie outside [0, 255], and the way back misses by {printed:,.0f}× the weights' size; "
+        f"q lie outside [0, 255], and the way back misses by {missed:,.0f}× the weights' size; "
         f"the corrected formula misses by {100 * mended:.1f} %.",
         "We use q = clamp(round(w/σ) + μ, 0, 255) and w ≈ σ(q − μ).",
     )
 
 
-def _ablated_reading() -> Inconsistency:
-    rows = paper.TABLE_ONE["cifar10"]
+def _ablated_reading() -> Contradiction:
+    rows = printed.TABLE_ONE["cifar10"]
     saved = rows["baseline"].size_mb - rows["ablated"].size_mb
     kept, kept_saving = nearest_ablation(pooled=True)
     gone, gone_saving = nearest_ablation(pooled=False)
-    last = paper.FULLY_CONNECTED[0][0] // 16
-    total = last / paper.ABLATED_FILTER_SHARE
-    return Inconsistency(
+    last = printed.FULLY_CONNECTED[0][0] // 16
+    total = last / printed.ABLATED_FILTER_SHARE
+    return Contradiction(
         "ablated_reading",
         "No reading of the architecture gives the ablated model's figures",
         f"Table I: it saves {saved:.2f} MB. IV-B2: the removed convolution holds 16 % of the "

@@ -1,46 +1,17 @@
 """Claims about t-SNE maps and class activation maps (the paper's Figures 2 and 5)."""
 
-from dataclasses import dataclass
+from squeezed.paper.claim import Claim
+from squeezed.paper.study import Study
+from squeezed.paper.verdict import Finding, Judgement, Need, judge, what_it_takes
+from squeezed.reporting.estimates import Estimate, metric
+from squeezed.reporting.margins import SCORE_MARGIN, exceeds
+from squeezed.reporting.measures import maps_depend_on_weights
+from squeezed.reporting.scores import CLUSTER_SCORES, Score, advantage, map_scores
+from squeezed.reporting.vocabulary import in_words, listed
+from squeezed.reporting.wording import plain, with_interval
 
-from squeezed.reporting.claims.claim import SCORE_MARGIN, SHARE_MARGIN, Claim
-from squeezed.reporting.claims.verdict import (
-    Finding,
-    Judgement,
-    Need,
-    exceeds,
-    judge,
-    what_it_takes,
-)
-from squeezed.reporting.collection import Experiment
-from squeezed.reporting.estimates import Estimate, difference, metric
-from squeezed.reporting.measures import maps_depend_on_weights, negated
-from squeezed.reporting.vocabulary import listed, variant_name
-from squeezed.reporting.wording import Format, plain, points, with_interval
-
-
-@dataclass(frozen=True)
-class Score:
-    """A score that can be compared between variants."""
-
-    analysis: str
-    metric: str
-    name: str
-    form: Format
-    margin: float
-    more_is_better: bool = True
-
-
-CLUSTER_SCORES = (
-    Score("tsne", "map_knn_accuracy", "neighbours in the map", points, SHARE_MARGIN),
-    Score("embedding", "knn_accuracy", "neighbours in the features", points, SHARE_MARGIN),
-    Score("embedding", "silhouette", "silhouette", plain, SCORE_MARGIN),
-)
 METHOD = "guided_backprop"
-MAP_SCORES = (
-    Score("cam", f"{METHOD}_insertion_auc", "insertion", plain, SCORE_MARGIN),
-    Score("cam", f"{METHOD}_deletion_auc", "deletion", plain, SCORE_MARGIN, False),
-    Score("cam", f"{METHOD}_share_on_object", "share on the object", plain, SCORE_MARGIN),
-)
+MAP_SCORES = map_scores(METHOD)
 CONTROLS = {
     "random": "a random map",
     "centre": "a spot in the centre of every image",
@@ -48,21 +19,13 @@ CONTROLS = {
 }
 
 
-def advantage(
-    experiment: Experiment, variant: str, score: Score, reference: str = "baseline"
-) -> Estimate | None:
-    """Return how much better a variant scores than the reference (more is better)."""
-    found = difference(experiment, variant, score.analysis, score.metric, reference)
-    return found if score.more_is_better else negated(found)
-
-
-def judge_none_worse(experiment: Experiment) -> Judgement:
+def judge_none_worse(study: Study) -> Judgement:
     """Judge: no variant's clusters are worse than the baseline's, by any of three scores."""
     findings, ours = [], []
-    for variant in experiment.compressed:
-        name = variant_name(variant)
+    for variant in study.compressed:
+        name = in_words(variant)
         for score in CLUSTER_SCORES:
-            gain = advantage(experiment, variant, score)
+            gain = advantage(study, variant, score)
             findings.append(
                 Finding(
                     variant,
@@ -76,15 +39,15 @@ def judge_none_worse(experiment: Experiment) -> Judgement:
             if gain is not None and score is CLUSTER_SCORES[0]:
                 ours.append(f"{name} {with_interval(gain, score.form)}")
     words = ["neighbours in the map:", *ours] if ours else []
-    return judge(findings, words, _cluster_doubts(experiment))
+    return judge(findings, words, _cluster_doubts(study))
 
 
-def _cluster_doubts(experiment: Experiment) -> list[str]:
+def _cluster_doubts(study: Study) -> list[str]:
     """Doubt scores that the pixels reach without any network."""
     doubts = []
     for score in CLUSTER_SCORES:
-        ours = metric(experiment, "baseline", score.analysis, score.metric)
-        pixels = metric(experiment, "baseline", score.analysis, f"pixels_{score.metric}")
+        ours = metric(study, "baseline", score.analysis, score.metric)
+        pixels = metric(study, "baseline", score.analysis, f"pixels_{score.metric}")
         if ours is not None and pixels is not None and pixels.value >= ours.value:
             doubts.append(
                 f"By {score.name}, the pixels alone cluster as well as the baseline's features "
@@ -93,12 +56,12 @@ def _cluster_doubts(experiment: Experiment) -> list[str]:
     return doubts
 
 
-def judge_quantized_best(experiment: Experiment) -> Judgement:
+def judge_quantized_best(study: Study) -> Judgement:
     """Judge: the quantized model's clusters are the most distinct, by a clear difference."""
     findings, ours = [], []
-    rivals = [v for v in experiment.variants if v not in ("quantized", "linear_quantized")]
+    rivals = [v for v in study.variants if v != "quantized"]
     for score in CLUSTER_SCORES:
-        gains = {v: advantage(experiment, "quantized", score, v) for v in rivals}
+        gains = {v: advantage(study, "quantized", score, v) for v in rivals}
         known = {v: gain for v, gain in gains.items() if gain is not None}
         if not known:
             findings.append(
@@ -112,7 +75,7 @@ def judge_quantized_best(experiment: Experiment) -> Judgement:
             continue
         rival = min(known, key=lambda v: known[v].value)
         gain = known[rival]
-        words = f"{with_interval(gain, score.form)} ({score.name}, against {variant_name(rival)})"
+        words = f"{with_interval(gain, score.form)} ({score.name}, against {in_words(rival)})"
         ours.append(f"{score.name} {with_interval(gain, score.form)}")
         findings.append(
             Finding(
@@ -125,29 +88,29 @@ def judge_quantized_best(experiment: Experiment) -> Judgement:
     return judge(findings, ours)
 
 
-def judge_localisation(experiment: Experiment) -> Judgement:
+def judge_localisation(study: Study) -> Judgement:
     """Judge: maps are as good in every variant, and better in the quantized one."""
     findings, ours = [], []
-    for variant in experiment.compressed:
-        gains = [(score, advantage(experiment, variant, score)) for score in MAP_SCORES]
+    for variant in study.compressed:
+        gains = [(score, advantage(study, variant, score)) for score in MAP_SCORES]
         known = [(score, gain) for score, gain in gains if gain is not None]
         findings.append(_preserved(variant, known))
         if variant == "quantized":
             findings.append(_enhanced(known))
         if known:
             score, gain = known[-1]
-            ours.append(f"{variant_name(variant)} {with_interval(gain, score.form)}")
-    words = [f"{_last_score(experiment)}:", *ours] if ours else []
-    return judge(findings, words, _map_doubts(experiment))
+            ours.append(f"{in_words(variant)} {with_interval(gain, score.form)}")
+    words = [f"{_last_score(study)}:", *ours] if ours else []
+    return judge(findings, words, _map_doubts(study))
 
 
-def _last_score(experiment: Experiment) -> str:
-    known = [s.name for s in MAP_SCORES if experiment.any_value(s.analysis, s.metric) is not None]
+def _last_score(study: Study) -> str:
+    known = [s.name for s in MAP_SCORES if study.any_value(s.analysis, s.metric) is not None]
     return known[-1] if known else ""
 
 
 def _preserved(variant: str, known: list[tuple[Score, Estimate]]) -> Finding:
-    name = variant_name(variant)
+    name = in_words(variant)
     if not known:
         return Finding(variant, None, f"{name}: no map.", Need(f"the result cam of {name}"))
     states = {score: exceeds(gain, -score.margin) for score, gain in known}
@@ -171,18 +134,18 @@ def _enhanced(known: list[tuple[Score, Estimate]]) -> Finding:
     return Finding(
         "enhanced",
         holds,
-        f"Quantized is {'' if holds else 'not clearly '}better by at most "
-        f"{with_interval(gain, best.form)} ({best.name}).",
+        f"Quantized's largest gain is {with_interval(gain, best.form)} ({best.name}): "
+        f"{'clearly better' if holds else 'not clearly better'}.",
         what_it_takes(gain, best.margin, ""),
     )
 
 
-def _map_doubts(experiment: Experiment) -> list[str]:
+def _map_doubts(study: Study) -> list[str]:
     doubts = []
     for control, words in CONTROLS.items():
         for score in MAP_SCORES[::2]:
-            ours = metric(experiment, "baseline", "cam", score.metric)
-            theirs = metric(experiment, "baseline", "cam", score.metric.replace(METHOD, control))
+            ours = metric(study, "baseline", "cam", score.metric)
+            theirs = metric(study, "baseline", "cam", score.metric.replace(METHOD, control))
             if ours is None or theirs is None:
                 continue
             if theirs.value >= ours.value:
@@ -190,9 +153,9 @@ def _map_doubts(experiment: Experiment) -> list[str]:
                     f"By {score.name}, {words} does as well as the baseline's own maps "
                     f"({plain(theirs.value)} against {plain(ours.value)})."
                 )
-    if maps_depend_on_weights(experiment, METHOD) is False:
-        random = metric(experiment, "baseline", "cam", f"{METHOD}_randomised_rank_correlation")
-        unrelated = metric(experiment, "baseline", "cam", f"{METHOD}_unrelated_rank_correlation")
+    if maps_depend_on_weights(study, METHOD) is False:
+        random = metric(study, "baseline", "cam", f"{METHOD}_randomised_rank_correlation")
+        unrelated = metric(study, "baseline", "cam", f"{METHOD}_unrelated_rank_correlation")
         doubts.append(
             "With every layer re-initialised, guided backpropagation still draws maps that "
             f"correlate by {with_interval(random, plain)} with those of the trained network "
@@ -207,7 +170,7 @@ CLAIMS = [
         "clusters_not_worse",
         "No compressed variant's classes cluster worse than the baseline's.",
         "IV-C3a, Figure 2",
-        lambda dataset: ["ImageNet, by eye, no figure"],
+        lambda dataset: ["by eye, no figure"] if dataset == "imagenet" else [],
         "Neighbours in the map and in the features within one point of the baseline's or better, "
         f"silhouette within {SCORE_MARGIN}.",
         judge_none_worse,
@@ -216,7 +179,7 @@ CLAIMS = [
         "quantized_clusters_best",
         "The quantized model shows the most distinct clusters.",
         "IV-C3a, Figure 2",
-        lambda dataset: ["ImageNet, by eye, no figure"],
+        lambda dataset: ["by eye, no figure"] if dataset == "imagenet" else [],
         f"It scores higher than its closest rival by over one point (silhouette: {SCORE_MARGIN}).",
         judge_quantized_best,
     ),
@@ -224,7 +187,7 @@ CLAIMS = [
         "localisation",
         "Localisation is preserved, and even enhanced by quantization.",
         "IV-C3b, V, Figure 5",
-        lambda dataset: ["SVHN, by eye, no figure"],
+        lambda dataset: ["by eye, no figure"] if dataset == "svhn" else [],
         f"Scores of the maps within {SCORE_MARGIN} of the baseline's or better; quantized better "
         "by more than that; maps must beat their controls and depend on the trained weights.",
         judge_localisation,

@@ -1,37 +1,27 @@
 """Claims about accuracy, size and speed (the paper's Table I)."""
 
-from squeezed.reporting import paper
-from squeezed.reporting.claims.claim import TIME_MARGIN, Claim
-from squeezed.reporting.claims.verdict import (
-    Finding,
-    Judgement,
-    Need,
-    exceeds,
-    judge,
-    stays_within,
-    what_it_takes,
-)
-from squeezed.reporting.collection import Experiment
+from collections.abc import Callable
+
+from squeezed.paper import printed
+from squeezed.paper.claim import Claim
+from squeezed.paper.roles import ABLATED, BASELINE
+from squeezed.paper.study import Study
+from squeezed.paper.verdict import Finding, Judgement, Need, judge, what_it_takes
+from squeezed.reporting.margins import TIME_MARGIN, exceeds, stays_within
 from squeezed.reporting.measures import accuracy_drop, negated, ratio_to_baseline, speedup
-from squeezed.reporting.vocabulary import variant_name
+from squeezed.reporting.vocabulary import in_words
 from squeezed.reporting.wording import megabytes, percent, points, times, with_interval
 
-PAPER_FIGURES_OF = "cifar10"
-"""The paper's data set that is quoted beside an experiment that the paper does not have."""
 UNQUANTIZED = ("baseline", "pruned", "ablated")
 ABLATED_TOLERANCE = 0.05
 
 
-def _row_name(dataset: str | None) -> str:
-    return paper.DATASET_NAMES[dataset or PAPER_FIGURES_OF]
-
-
-def judge_accuracy(experiment: Experiment) -> Judgement:
+def judge_accuracy(study: Study) -> Judgement:
     """Judge: every compressed variant loses at most 5 points of accuracy."""
     findings, ours = [], []
-    for variant in experiment.compressed:
-        drop = accuracy_drop(experiment, variant)
-        name = variant_name(variant)
+    for variant in study.compressed:
+        drop = accuracy_drop(study, variant)
+        name = in_words(variant)
         if drop is None:
             sentence = f"{name}: not evaluated."
         else:
@@ -40,25 +30,25 @@ def judge_accuracy(experiment: Experiment) -> Judgement:
         findings.append(
             Finding(
                 variant,
-                stays_within(drop, paper.ACCURACY_DROP),
+                stays_within(drop, printed.ACCURACY_DROP),
                 sentence,
-                what_it_takes(drop, paper.ACCURACY_DROP, f"the evaluation of {name}"),
+                what_it_takes(drop, printed.ACCURACY_DROP, f"the evaluation of {name}"),
             )
         )
     return judge(findings, ours)
 
 
-def judge_size(experiment: Experiment) -> Judgement:
+def judge_size(study: Study) -> Judgement:
     """Judge: the quantized model's file is smaller than that of every model in 32 bits."""
     findings, ours = [], []
-    quantized = _size(experiment, "quantized")
+    quantized = _size(study, "quantized")
     if quantized is not None:
         ours.append(f"Quantized {megabytes(quantized)}")
     for variant in UNQUANTIZED:
-        if variant not in experiment.variants and variant != "baseline":
+        if variant not in study.variants and variant != "baseline":
             continue
-        other = _size(experiment, variant)
-        name = variant_name(variant)
+        other = _size(study, variant)
+        name = in_words(variant)
         if quantized is None or other is None:
             which = "Quantized" if quantized is None else name
             findings.append(
@@ -78,17 +68,17 @@ def judge_size(experiment: Experiment) -> Judgement:
     return judge(findings, ours)
 
 
-def _size(experiment: Experiment, variant: str) -> float | None:
-    sizes = experiment.values(variant, "evaluation", "model_size_bytes")
+def _size(study: Study, variant: str) -> float | None:
+    sizes = study.values(variant, "evaluation", "onnx_size_bytes")
     return sum(sizes.values()) / len(sizes) if sizes else None
 
 
-def judge_speed(experiment: Experiment) -> Judgement:
+def judge_speed(study: Study) -> Judgement:
     """Judge: every compressed variant is faster than the baseline, by more than the margin."""
     findings, ours = [], []
-    for variant in experiment.compressed:
-        ratio = speedup(experiment, variant)
-        name = variant_name(variant)
+    for variant in study.compressed:
+        ratio = speedup(study, variant)
+        name = in_words(variant)
         if ratio is not None:
             ours.append(f"{name} {with_interval(ratio, times)}")
         sentence = (
@@ -107,18 +97,18 @@ def judge_speed(experiment: Experiment) -> Judgement:
     return judge(findings, ours)
 
 
-def judge_ablated_size(experiment: Experiment) -> Judgement:
+def judge_ablated_size(study: Study) -> Judgement:
     """Judge the two things that the paper says of the ablated model's size."""
-    ratio = ratio_to_baseline(experiment, "ablated", "evaluation", "model_size_bytes")
+    ratio = ratio_to_baseline(study, "ablated", "evaluation", "onnx_size_bytes")
     needs = Need("the evaluation of Baseline and Ablated")
     if ratio is None:
         missing = Finding("ablated", None, "The ablated model was not evaluated.", needs)
         return judge([missing], [])
-    printed = [
-        rows["ablated"].size_mb / rows["baseline"].size_mb for rows in paper.TABLE_ONE.values()
+    ratios = [
+        rows["ablated"].size_mb / rows["baseline"].size_mb for rows in printed.TABLE_ONE.values()
     ]
-    near = any(abs(ratio.value - value) <= ABLATED_TOLERANCE for value in printed)
-    low, high = min(printed), max(printed)
+    near = any(abs(ratio.value - value) <= ABLATED_TOLERANCE for value in ratios)
+    low, high = min(ratios), max(ratios)
     findings = [
         Finding(
             "text",
@@ -142,31 +132,45 @@ def judge_ablated_size(experiment: Experiment) -> Judgement:
 
 
 def _paper_accuracy(dataset: str | None) -> list[str]:
-    rows = paper.TABLE_ONE[dataset or PAPER_FIGURES_OF]
-    base = rows["baseline"].accuracy
-    parts = [
-        f"{variant_name(v)} {points(row.accuracy - base)}"
-        for v, row in rows.items()
-        if v != "baseline"
-    ]
-    return [f"{_row_name(dataset)}:", *parts]
+    return _lines(
+        dataset, lambda row, base: points(row.accuracy - base.accuracy), with_baseline=False
+    )
 
 
 def _paper_size(dataset: str | None) -> list[str]:
-    rows = paper.TABLE_ONE[dataset or PAPER_FIGURES_OF]
-    parts = [f"{variant_name(v)} {row.size_mb:g} MB" for v, row in rows.items()]
-    return [f"{_row_name(dataset)}:", *parts]
+    return _lines(dataset, lambda row, base: f"{row.size_mb:g} MB", with_baseline=True)
 
 
 def _paper_speed(dataset: str | None) -> list[str]:
-    rows = paper.TABLE_ONE[dataset or PAPER_FIGURES_OF]
-    base = rows["baseline"].time_10000_s
-    parts = [
-        f"{variant_name(v)} {base / row.time_10000_s:.3f}×"
+    return _lines(
+        dataset,
+        lambda row, base: f"{base.time_10000_s / row.time_10000_s:.3f}×",
+        with_baseline=False,
+    )
+
+
+def _paper_ablated(dataset: str | None) -> list[str]:
+    rows = printed.TABLE_ONE.get(dataset or "")
+    if rows is None:
+        return []
+    base, ablated = rows[BASELINE].size_mb, rows[ABLATED].size_mb
+    return [f"table: {base:g} → {ablated:g} MB ({times(ablated / base)})"]
+
+
+def _lines(
+    dataset: str | None,
+    word: Callable[[printed.TableOneRow, printed.TableOneRow], str],
+    *,
+    with_baseline: bool,
+) -> list[str]:
+    """Return a line for each row of Table I; none for data that the paper does not have."""
+    rows = printed.TABLE_ONE.get(dataset or "", {})
+    lines = [
+        f"{in_words(v)} {word(row, rows[BASELINE])}"
         for v, row in rows.items()
-        if v != "baseline"
+        if with_baseline or v != BASELINE
     ]
-    return [f"{_row_name(dataset)}:", *parts]
+    return [f"{printed.DATASET_NAMES[dataset]}:", *lines] if dataset else []
 
 
 CLAIMS = [
@@ -175,7 +179,7 @@ CLAIMS = [
         "Compression keeps accuracy within about 5 % of the baseline.",
         "IV-B1, IV-B3, Table I",
         _paper_accuracy,
-        f"Each compressed variant loses at most {percent(paper.ACCURACY_DROP)} of all images, "
+        f"Each compressed variant loses at most {percent(printed.ACCURACY_DROP)} of all images, "
         "paired with the baseline image by image.",
         judge_accuracy,
     ),
@@ -199,10 +203,7 @@ CLAIMS = [
         "ablated_size",
         "The ablated model's file: it grows (text), it shrinks to 0.82× (table).",
         "IV-B3 against Table I",
-        lambda dataset: [
-            "text: “increases”",
-            "table: 9.87 → 8.11 MB (0.82×), 540 → 531 MB (0.98×)",
-        ],
+        lambda dataset: ["text: “increases”", *_paper_ablated(dataset)],
         f"Its size over the baseline's: above 1, and within {ABLATED_TOLERANCE} of a printed one.",
         judge_ablated_size,
     ),

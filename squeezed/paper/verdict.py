@@ -48,7 +48,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A claim judged for one experiment."""
+    """A claim judged for one study."""
 
     verdict: Verdict
     reason: str
@@ -58,35 +58,6 @@ class Judgement:
     doubts: Sequence[str] = field(default_factory=tuple)
     """Diagnostics that show that the figure does not mean what it seems to."""
     needs: str = ""
-
-
-def exceeds(estimate: Estimate | None, threshold: float) -> bool | None:
-    """Return whether a figure is at least a threshold, or None if its interval straddles it.
-
-    A figure without an interval is taken as exact.
-    """
-    if estimate is None:
-        return None
-    low = estimate.value if estimate.low is None else estimate.low
-    high = estimate.value if estimate.high is None else estimate.high
-    if low >= threshold:
-        return True
-    if high < threshold:
-        return False
-    return None
-
-
-def stays_within(estimate: Estimate | None, threshold: float) -> bool | None:
-    """Return whether a figure is at most a threshold, or None if its interval straddles it."""
-    if estimate is None:
-        return None
-    low = estimate.value if estimate.low is None else estimate.low
-    high = estimate.value if estimate.high is None else estimate.high
-    if high <= threshold:
-        return True
-    if low > threshold:
-        return False
-    return None
 
 
 def what_it_takes(estimate: Estimate | None, threshold: float, missing: str) -> Need:

@@ -1,18 +1,18 @@
-"""The paper's inconsistencies: each calculation against an independent one."""
+"""The paper's contradictions: each calculation against an independent one."""
 
 import numpy as np
 import pytest
 import torch
 
-from squeezed.reporting import paper
-from squeezed.reporting.inconsistencies import (
+from squeezed.paper import printed
+from squeezed.paper.contradictions import (
     ablation_saving,
     adam_reach,
     algorithm_one_as_printed,
     algorithm_one_corrected,
     drops_beyond,
     eight_bit_parameters,
-    find_inconsistencies,
+    find_contradictions,
     linear_parameters,
     nearest_ablation,
     pixel_reach,
@@ -21,10 +21,10 @@ from squeezed.reporting.inconsistencies import (
 
 
 def test_parameters_of_the_fully_connected_layers_are_pytorchs() -> None:
-    layers = [torch.nn.Linear(*shape) for shape in paper.FULLY_CONNECTED]
+    layers = [torch.nn.Linear(*shape) for shape in printed.FULLY_CONNECTED]
     count = sum(p.numel() for layer in layers for p in layer.parameters())
-    assert linear_parameters(paper.FULLY_CONNECTED) == count == 2_628_106
-    assert 4 * count > paper.TABLE_ONE["cifar10"]["baseline"].size_mb * 1e6
+    assert linear_parameters(printed.FULLY_CONNECTED) == count == 2_628_106
+    assert 4 * count > printed.TABLE_ONE["cifar10"]["baseline"].size_mb * 1e6
 
 
 def test_sizes_give_back_the_parameters_they_were_made_from() -> None:
@@ -97,7 +97,7 @@ def test_drops_and_slowdowns_are_those_of_the_table() -> None:
 
 
 def test_all_are_listed_with_their_calculation() -> None:
-    found = find_inconsistencies()
+    found = find_contradictions()
     assert len({item.key for item in found}) == len(found) == 10
     for item in found:
         assert any(character.isdigit() for character in item.calculation)

@@ -6,15 +6,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from squeezed.paper.questions import questions_of
+from squeezed.paper.study import study_of
 from squeezed.reporting.collection import collect
-from squeezed.reporting.plain_words import plain_words
 from tests.report.made_up import MadeUp, paper_like
 
 
 def answers(folder: Path, made_up: MadeUp) -> dict[str, str]:
     """Write made-up results and return the answers."""
     (experiment,) = collect(made_up.write(folder))
-    return dict(plain_words(experiment))
+    return dict(questions_of(study_of(experiment)))
 
 
 @pytest.mark.parametrize(
@@ -55,13 +56,13 @@ def test_the_learning_rate_that_would_give_the_papers_figure(tmp_path: Path) -> 
             }
         ).to_csv(root / f"digits/seed{seed}/baseline/attack_variations.csv", index=False)
     (experiment,) = collect(root)
-    answer = dict(plain_words(experiment))["Do the paper's settings give its figures?"]
+    answer = dict(questions_of(study_of(experiment)))["Do the paper's settings give its figures?"]
     assert "0.0004 comes nearest to the paper's figure: it fools 47.0\u202f%" in answer
     assert "(paper: 41.7\u202f%)" in answer
     for seed in (0, 1):
         path = root / f"digits/seed{seed}/baseline/attack_variations.csv"
         pd.read_csv(path).assign(success_rate=0.0).to_csv(path, index=False)
-    answer = dict(plain_words(experiment))["Do the paper's settings give its figures?"]
+    answer = dict(questions_of(study_of(experiment)))["Do the paper's settings give its figures?"]
     assert "nearest" not in answer, "no rate is near"
 
 
@@ -82,4 +83,4 @@ def test_explanations(tmp_path: Path) -> None:
 
 def test_questions_without_data_are_left_out(tmp_path: Path) -> None:
     (experiment,) = collect(paper_like().write(tmp_path, parts=("evaluation",)))
-    assert plain_words(experiment) == []
+    assert questions_of(study_of(experiment)) == []

@@ -5,21 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from squeezed.reporting.claims import explainability, performance, robustness
-from squeezed.reporting.claims.catalogue import CLAIMS
-from squeezed.reporting.claims.verdict import (
+from squeezed.paper import explainability, performance, robustness
+from squeezed.paper.catalogue import CLAIMS
+from squeezed.paper.study import study_of
+from squeezed.paper.verdict import (
     Finding,
     Judgement,
     Need,
     Verdict,
-    exceeds,
     judge,
-    stays_within,
     verdict_of,
     what_it_takes,
 )
 from squeezed.reporting.collection import collect
 from squeezed.reporting.estimates import Estimate
+from squeezed.reporting.margins import exceeds, stays_within
 from tests.report.made_up import VARIANTS, MadeUp
 
 RULES = {claim.key: claim.rule for claim in CLAIMS}
@@ -32,7 +32,9 @@ def judged(folder: Path, key: str, made_up: MadeUp, seeds: tuple[int, ...] = (0,
     """Write the made-up results that one claim needs, and judge it by them."""
     part = next(part for part, module in MODULES.items() if key in {c.key for c in module.CLAIMS})
     (experiment,) = collect(made_up.write(folder, seeds=seeds, parts=(part,)))
-    return RULES[key](experiment)
+    study = study_of(experiment)
+    assert study is not None
+    return RULES[key](study)
 
 
 def every(value: float, variants: tuple[str, ...] = COMPRESSED) -> dict[str, float]:
@@ -207,12 +209,12 @@ def test_an_attack_that_never_moves_an_image_is_a_doubt(tmp_path: Path) -> None:
     stopped = MadeUp(
         paper_after={"baseline": 0.5},
         strong_after=every(0.97, QUANTIZED),
-        arrangement_moves={"linear_quantized": 1e-9},
+        arrangement_moves={"quantized": 1e-9},
     )
     judgement = judged(tmp_path / "still", "quantization_stops_attack", stopped)
     assert judgement.verdict is Verdict.NOT_SUPPORTED
     assert "never starts" in judgement.reason
-    moved = replace(stopped, arrangement_moves={"linear_quantized": 1e-3})
+    moved = replace(stopped, arrangement_moves={"quantized": 1e-3})
     judgement = judged(tmp_path / "moved", "quantization_stops_attack", moved)
     assert judgement.verdict is Verdict.REPRODUCED
 
@@ -286,6 +288,8 @@ def test_missing_data_leave_every_claim_undecided(tmp_path: Path, key: str) -> N
             path.unlink()
     (experiment,) = collect(tmp_path)
     experiment.variants = list(VARIANTS)
-    judgement = RULES[key](experiment)
+    study = study_of(experiment)
+    assert study is not None
+    judgement = RULES[key](study)
     assert judgement.verdict is Verdict.UNDECIDED
     assert judgement.needs, "it says what it would take"
