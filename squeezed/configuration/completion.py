@@ -133,7 +133,7 @@ def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str,
 
 def _complete(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
     """Fill in the defaults of a section and of all below it, and read its numbers, in place."""
-    schema = _resolve(schema, root)
+    schema = _meant(value, _resolve(schema, root), root)
     if isinstance(value, list):
         for index, item in enumerate(value):
             subschema = _resolve(schema.get("items", {}), root)
@@ -152,6 +152,21 @@ def _complete(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) ->
         if isinstance(subschema, Mapping):
             value[key] = _as_number(value[key], _resolve(subschema, root))
             _complete(value[key], subschema, root)
+
+
+def _meant(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the alternative of `oneOf` that a section means, by its key with a fixed value.
+
+    A section without that key means the first alternative, and so does one with an unknown value.
+    """
+    alternatives = [_resolve(alternative, root) for alternative in schema.get("oneOf", [])]
+    if not alternatives or not isinstance(value, dict):
+        return schema
+    for alternative in alternatives:
+        for key, subschema in alternative.get("properties", {}).items():
+            if "const" in subschema and value.get(key) == subschema["const"]:
+                return alternative
+    return alternatives[0]
 
 
 def _as_number(value: Any, schema: Mapping[str, Any]) -> Any:

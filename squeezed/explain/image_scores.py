@@ -93,7 +93,7 @@ def difference_fields(
         seed: of the bootstrap.
     """
     differences = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
-    if values.dtype != np.bool_:
+    if values.dtype != np.bool_ or np.isnan(differences).any():
         return mean_fields(f"{name}_difference", differences, seed=seed)
     gained, lost = int(np.sum(differences > 0)), int(np.sum(differences < 0))
     low, high = paired_proportion_interval(gained, lost, len(differences))
