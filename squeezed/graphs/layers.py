@@ -128,7 +128,7 @@ def _layer(
         shape="x".join(str(side) for side in weight.nonzero.shape),
         parameters=parameters,
         nonzero=nonzero,
-        sparsity=1 - kept / size,
+        sparsity=(size - kept) / size,
         multiply_accumulates=size * uses,
         remaining_multiply_accumulates=kept * uses,
         stored=weight.kind,

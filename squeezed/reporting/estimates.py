@@ -38,6 +38,12 @@ class Estimate:
     """How many of what `basis` counts."""
 
     @property
+    def ends(self) -> tuple[float, float]:
+        """The interval's ends; the figure itself where it is exact."""
+        low = self.value if self.low is None else self.low
+        return low, self.value if self.high is None else self.high
+
+    @property
     def half_width(self) -> float | None:
         """Half the length of the interval."""
         if self.low is None or self.high is None:

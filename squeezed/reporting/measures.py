@@ -1,7 +1,5 @@
 """The quantities that claims, sentences and figures speak of, each computed in one place."""
 
-import json
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -22,9 +20,6 @@ from squeezed.reporting.estimates import (
     share,
 )
 from squeezed.statistics.crossed import crossed_median
-
-PAPER_ATTACK = "attack_paper"
-STRONG_ATTACK = "attack_strong"
 
 
 def negated(estimate: Estimate | None) -> Estimate | None:
@@ -66,9 +61,7 @@ def speedup(experiment: Experiment, variant: str) -> Estimate | None:
     return metric(experiment, variant, "inference_timing", "speedup")
 
 
-def attack_drop(
-    experiment: Experiment, variant: str, attack: str = PAPER_ATTACK
-) -> Estimate | None:
+def attack_drop(experiment: Experiment, variant: str, attack: str) -> Estimate | None:
     """Return how much accuracy an attack takes: before − after, paired over images."""
     return negated(
         paired_difference(
@@ -82,16 +75,12 @@ def attack_drop(
     )
 
 
-def accuracy_after_difference(
-    experiment: Experiment, variant: str, attack: str = PAPER_ATTACK
-) -> Estimate | None:
+def accuracy_after_difference(experiment: Experiment, variant: str, attack: str) -> Estimate | None:
     """Return variant − baseline in accuracy after an attack, paired over images."""
     return paired_difference(experiment, variant, f"{attack}_images.csv", correct_after)
 
 
-def extra_attack_drop(
-    experiment: Experiment, variant: str, attack: str = PAPER_ATTACK
-) -> Estimate | None:
+def extra_attack_drop(experiment: Experiment, variant: str, attack: str) -> Estimate | None:
     """Return how much more accuracy an attack takes from a variant than from the baseline."""
 
     def change(frame: pd.DataFrame) -> NDArray[np.float64]:
@@ -145,8 +134,8 @@ def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:
     """
     ratios: dict[int, pd.Series] = {}
     for seed in experiment.seeds:
-        ours = experiment.frame(seed, variant, f"{STRONG_ATTACK}_images.csv")
-        other = experiment.frame(seed, "baseline", f"{STRONG_ATTACK}_images.csv")
+        ours = experiment.frame(seed, variant, f"{experiment.strong_attack}_images.csv")
+        other = experiment.frame(seed, "baseline", f"{experiment.strong_attack}_images.csv")
         if ours is None or other is None:
             continue
         both = ours.merge(other, on="index", suffixes=("", "_baseline")).set_index("index")
@@ -165,30 +154,6 @@ def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:
     return Estimate(float(np.median(images)), float(low), float(high), None, basis, n)
 
 
-def nearest_learning_rate(
-    experiment: Experiment, variant: str, success_rate: float
-) -> tuple[float, float] | None:
-    """Return which learning rate of the attack's variations comes nearest to a success rate.
-
-    Returns:
-        the learning rate and its success rate, the mean over seeds; None where none was tried.
-    """
-    found: dict[float, list[float]] = {}
-    for seed in experiment.seeds:
-        frame = experiment.frame(seed, variant, "attack_variations.csv")
-        if frame is None:
-            continue
-        for changes, success in zip(frame["changes"], frame["success_rate"], strict=True):
-            settings = json.loads(changes)
-            if list(settings) == ["learning_rate"] and np.isfinite(success):
-                found.setdefault(settings["learning_rate"], []).append(float(success))
-    if not found:
-        return None
-    means = {rate: float(np.mean(successes)) for rate, successes in found.items()}
-    nearest = min(means, key=lambda rate: abs(means[rate] - success_rate))
-    return nearest, means[nearest]
-
-
 def maps_depend_on_weights(experiment: Experiment, method: str) -> bool | None:
     """Return whether a method's maps pass the randomisation test (Adebayo et al. 2018), or None.
 
@@ -199,6 +164,4 @@ def maps_depend_on_weights(experiment: Experiment, method: str) -> bool | None:
     unrelated = metric(experiment, "baseline", "cam", f"{method}_unrelated_rank_correlation")
     if randomised is None or unrelated is None:
         return None
-    low = randomised.value if randomised.low is None else randomised.low
-    high = unrelated.value if unrelated.high is None else unrelated.high
-    return low <= high
+    return randomised.ends[0] <= unrelated.ends[1]
