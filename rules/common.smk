@@ -23,7 +23,7 @@ for variable, first in (
     os.environ[variable] = f"{first}{os.pathsep}{rest}" if rest else str(first)
 
 from squeezed.configuration.completion import load_schema
-from squeezed.configuration.reading import read_configuration
+from squeezed.configuration.plan import read_configuration
 from squeezed.configuration.recipes import BASELINE, GRAPH, NETWORK, recipes_of
 from squeezed.foundation.allocation import ALLOCATION
 from squeezed.foundation.code_digest import code_digest
@@ -83,6 +83,8 @@ LOG = "logs/{experiment}/seed{seed}/{variant}/"
 # Variants are timed side by side, so their times are one result for each seed.
 TIMING = "results/{experiment}/seed{seed}/"
 TIMING_LOG = "logs/{experiment}/seed{seed}/"
+# What is compared between seeds is one result for each experiment.
+COMPARISON = "results/{experiment}/"
 REHEARSAL = "results/{experiment}/rehearsal.json"
 REPORT = "reports/generated/report.html"
 PARTIAL_REPORT = "reports/partial"
@@ -112,11 +114,18 @@ def timing_log(name):
     return f"{TIMING_LOG}{name}"
 
 
+def across_seeds(file):
+    """The path of a file among an experiment's results of all seeds together."""
+    return f"{COMPARISON}{file}"
+
+
 # For each analysis, by the name of its rule: a function of an experiment's and a variant's name
 # that names the result files. The rules' own files fill it in; the report asks for all of them.
 ANALYSES = {}
 # The same for what times all variants of a seed: a function of an experiment's section.
 TIMINGS = {}
+# And for what compares all seeds of an experiment.
+COMPARISONS = {}
 
 
 def one_of(names):
@@ -203,7 +212,13 @@ def all_results(wildcards=None):
         for files in TIMINGS.values()
         for file in files(config["experiments"][name])
     ]
-    return files + times
+    comparisons = [
+        COMPARISON.format(experiment=name) + file
+        for name in config["run"]
+        for files in COMPARISONS.values()
+        for file in files(config["experiments"][name])
+    ]
+    return files + times + comparisons
 
 
 def all_graphs_of_seed(wildcards):

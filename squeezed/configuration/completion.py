@@ -79,23 +79,23 @@ def complete_configuration(
 def complete_section(
     given: Mapping[str, Any],
     defaults: Mapping[str, Any],
-    section: str,
+    section: Mapping[str, Any],
     where: str,
     schema: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Lay settings over an experiment's section, key by key, and check them.
+    """Lay settings over a section, key by key, fill in the schema's defaults and check them.
 
     Args:
         given: what stands at `where`, any part of the section's keys.
-        defaults: the experiment's section, complete.
-        section: its name in an experiment.
+        defaults: what they are laid over.
+        section: the section's own part of the schema.
         where: the place of `given`, for messages.
         schema: the configuration's.
 
     Raises:
         UserError: for the first thing that is wrong.
     """
-    subschema = _resolve(schema["$defs"]["experiment"]["properties"][section], schema)
+    subschema = _resolve(section, schema)
     completed = _laid_over(defaults, given)
     _complete(completed, subschema, schema)
     validator = _Validator(schema).evolve(schema={**subschema, "$defs": schema["$defs"]})

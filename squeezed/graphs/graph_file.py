@@ -17,6 +17,7 @@ from onnx import helper
 from squeezed.foundation.errors import UserError, first_line
 from squeezed.foundation.files import atomic_path
 
+
 @dataclass(frozen=True)
 class GraphCard:
     """What a graph's file says of it.

@@ -11,8 +11,9 @@ import jinja2
 import pandas as pd
 
 from squeezed.foundation.files import atomic_path
+from squeezed.reporting.colours import style_of
 from squeezed.reporting.document import Document
-from squeezed.reporting.vocabulary import VARIANT_COLOURS, VARIANT_DESCRIPTIONS, variant_name
+from squeezed.reporting.vocabulary import in_words
 from squeezed.reporting.wording import interval, with_interval
 
 
@@ -27,7 +28,7 @@ def environment(templates: Path) -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     made.filters |= {
-        "variant_name": variant_name,
+        "in_words": in_words,
         "with_interval": with_interval,
         "interval": interval,
         "csv_link": csv_link,
@@ -35,21 +36,18 @@ def environment(templates: Path) -> jinja2.Environment:
         "in_short": in_short,
         "code_markup": code_markup,
     }
-    made.globals |= {
-        "variant_descriptions": VARIANT_DESCRIPTIONS,
-        "variant_colours": VARIANT_COLOURS,
-    }
     return made
 
 
 def render(document: Document, templates: Path) -> dict[str, str]:
     """Return the report as HTML and as Markdown, by file name."""
     made = environment(templates)
+    colours = [colour for s in document.sections for colour in s.colours.values()]
     return {
         name: made.get_template(f"{name}.j2").render(
             document=document,
             sections=document.sections,
-            style=(templates / "report.css").read_text(),
+            style=(templates / "report.css").read_text() + style_of(colours),
             script=(templates / "report.js").read_text(),
         )
         for name in ("report.html", "report.md")

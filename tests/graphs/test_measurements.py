@@ -25,9 +25,6 @@ from squeezed.evaluation.evaluation import evaluate
 from squeezed.evaluation.inference_timing import time_inference
 from squeezed.evaluation.predictions import (
     accuracy_metrics,
-    confidences,
-    write_classes,
-    write_predictions,
 )
 from squeezed.graphs import timing
 from squeezed.graphs.engines import CannotRun, open_engine
@@ -297,22 +294,6 @@ def test_accuracy_and_flips_by_hand():
     assert found["flipped_to_wrong"] == 2
     assert found["flipped_to_right"] == 1
     assert found["mcnemar_p_value"] == 1.0
-
-
-def test_tables_of_predictions_and_classes(tmp_path):
-    labels = np.array([0, 1, 1])
-    logits = np.array([[2.0, 0.0], [0.0, 1000.0], [3.0, 0.0]], dtype=np.float32)
-    baseline = np.array([0, 1, 1])
-    write_predictions(tmp_path / "p.csv", labels, logits, baseline)
-    assert (tmp_path / "p.csv").read_text().splitlines() == [
-        "index,label,prediction,confidence,baseline_prediction",
-        "0,0,0,0.880797,0",
-        "1,1,1,1.000000,1",
-        "2,1,0,0.952574,1",
-    ]
-    write_classes(tmp_path / "c.csv", ["no", "yes"], labels, logits.argmax(axis=1), baseline)
-    assert (tmp_path / "c.csv").read_text().splitlines()[1:] == ["no,1,1,1,0", "yes,2,1,2,1"]
-    assert np.allclose(confidences(logits), torch.from_numpy(logits).softmax(1).amax(1))
 
 
 def files_of(folder, form, **others):

@@ -1,0 +1,69 @@
+"""The whole configuration: complete, checked, and every experiment's recipes in order.
+
+Loads no torch: the workflow reads the configuration while it builds the graph.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from squeezed.configuration.completion import complete_configuration
+from squeezed.configuration.recipes import complete_variants, rewritten_list
+from squeezed.foundation.errors import UserError
+
+ASSUMED = {"fully_connected": 1, "convolution": 1}
+"""What an architecture has that nobody runs: asking takes seconds."""
+
+
+def read_configuration(
+    configuration: Mapping[str, Any],
+    schema: Mapping[str, Any],
+    facts_of: Callable[[Mapping[str, Any]], Mapping[str, int]],
+) -> dict[str, Any]:
+    """Return a complete copy of a configuration.
+
+    Args:
+        configuration: what `config.yaml` holds.
+        schema: what `config.schema.yaml` holds.
+        facts_of: returns of an `architecture` section how many layers of each kind it has
+            (`squeezed.configuration.architectures`); asked for the experiments that are run.
+
+    Returns:
+        The configuration with the schema's defaults filled in. `variants` of each experiment are
+        complete recipes (`squeezed.configuration.recipes`), and wherever variants are chosen stand
+        their names.
+
+    Raises:
+        UserError: for the first thing that is wrong, in one sentence that names the key and what
+            is allowed.
+    """
+    defaults = schema["$defs"]["experiment"]["properties"]["variants"]["default"]
+    _refuse_lists_of_variants(configuration, defaults)
+    # Which defaults apply depends on the baseline: they are laid under what was written afterwards.
+    completed = complete_configuration(configuration, _without_default_variants(schema))
+    for name, experiment in completed["experiments"].items():
+        run = name in completed["run"]
+        facts = facts_of(experiment["architecture"]) if run else ASSUMED
+        complete_variants(experiment, name, schema, defaults, facts)
+    return completed
+
+
+def _refuse_lists_of_variants(
+    configuration: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> None:
+    """Refuse the list form of the first version with the mapping that says the same."""
+    experiments = configuration.get("experiments")
+    for name, experiment in experiments.items() if isinstance(experiments, Mapping) else ():
+        variants = experiment.get("variants") if isinstance(experiment, Mapping) else None
+        if isinstance(variants, list):
+            raise UserError(
+                f"config.yaml: experiments.{name}.variants is a list, but variants are recipes by "
+                f"name now; write instead `{rewritten_list(variants, defaults)}`"
+            )
+
+
+def _without_default_variants(schema: Mapping[str, Any]) -> dict[str, Any]:
+    experiment = schema["$defs"]["experiment"]
+    properties = experiment["properties"]
+    emptied = {**properties, "variants": {**properties["variants"], "default": {}}}
+    parts = {**schema["$defs"], "experiment": {**experiment, "properties": emptied}}
+    return {**schema, "$defs": parts}
