@@ -35,8 +35,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.quantizers import quantized_by_us, quantized_directly
 from squeezed.graphs.engines import Engine, open_engine
@@ -91,9 +90,7 @@ def main() -> None:
     rows = []
     for family in arguments.families:
         command = [sys.executable, __file__, family, "--one", f"--clock={arguments.clock}"]
-        finished = subprocess.run(
-            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        finished = subprocess.run([*command, *options], capture_output=True, text=True)
         if finished.returncode:
             rows.append({"family": family, "problem": finished.stderr.strip().splitlines()[-1]})
         else:
@@ -204,7 +201,7 @@ def ratio(slow: NDArray[np.float64], fast: NDArray[np.float64]) -> float:
 def analyses(
     graph: onnx.ModelProto, engine: Engine, path: Path, images: NDArray[np.float32]
 ) -> dict[str, Any]:
-    """Return how the 8-bit graph's twin compares with the engine, and whether analyses run on it."""
+    """Return how an 8-bit graph's twin compares with the engine, and which analyses ran on it."""
     batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
     deployed = engine.predict_batches(batches).argmax(1)
     options = onnxruntime.SessionOptions()
@@ -213,6 +210,7 @@ def analyses(
     unoptimised = np.concatenate([plain.run(None, {"images": b})[0] for b in batches]).argmax(1)
     found: dict[str, Any] = {"engine_differs": int((unoptimised != deployed).sum())}
     import torch
+
     from squeezed.graphs.twin import build_twin
 
     twin = build_twin(graph)
