@@ -19,6 +19,7 @@ for variable, first in (("PYTHONPATH", ROOT), ("PATH", Path(sys.executable).pare
 from squeezed.foundation.allocation import ALLOCATION
 from squeezed.foundation.code_digest import code_digest
 from squeezed.configuration.completion import complete_configuration, load_schema
+from squeezed.configuration.reading import check_file
 from squeezed.foundation.environment import check_torch_builds
 from squeezed.foundation.workers import WORKERS_VARIABLE
 from squeezed.foundation.errors import UserError
@@ -50,9 +51,13 @@ def check_records():
 
 for variable, value in ALLOCATION.items():
     os.environ.setdefault(variable, value)
+# Texts are UTF-8 in every job, whatever the machine's locale says.
+os.environ["PYTHONUTF8"] = "1"
 
 try:
     check_torch_builds()
+    for path in dict.fromkeys(map(Path, workflow.configfiles)):
+        check_file(path)
     config = complete_configuration(config, load_schema(ROOT / "config.schema.yaml"))
     if workflow.is_main_process:
         check_records()
