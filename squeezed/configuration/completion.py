@@ -169,7 +169,7 @@ def _check_names(names: Iterable[str], where: str, what: str, sections: Mapping[
     for name in names:
         if name not in sections:
             raise UserError(
-                f"config.yaml: {where} names an unknown {what} {name!r}; {_choices(name, sections)}"
+                f"config.yaml: {where} names an unknown {what} {name!r}; {choices(name, sections)}"
             )
 
 
@@ -247,13 +247,13 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         case "additionalProperties":
             allowed = list(schema.get("properties", {}))
             unknown = next(key for key in value if key not in allowed)
-            return f"config.yaml: unknown key {unknown!r} at {where}; {_choices(unknown, allowed)}"
+            return f"config.yaml: unknown key {unknown!r} at {where}; {choices(unknown, allowed)}"
         case "required":
             missing = next(key for key in expected if key not in value)
             return f"config.yaml: the key {missing!r} is missing at {where}"
         case "enum" | "const":
             allowed = expected if error.validator == "enum" else [expected]
-            return f"config.yaml: {where} is {value!r}; {_choices(value, allowed)}"
+            return f"config.yaml: {where} is {value!r}; {choices(value, allowed)}"
         case "type":
             if value is None:
                 says = f"config.yaml: {where} is empty, but must be"
@@ -318,7 +318,8 @@ def _name_of(pattern: str) -> str:
     return f"of letters, digits, '_' and '-'{' (not first)' if '-]*' in pattern else ''}{but}"
 
 
-def _choices(given: Any, allowed: Iterable[Any]) -> str:
+def choices(given: Any, allowed: Iterable[Any]) -> str:
+    """Say what one may choose from, and what seems to have been meant."""
     names = [str(name) for name in allowed]
     synonym = SYNONYMS.get(str(given).lower())
     near = [synonym] if synonym in names else difflib.get_close_matches(str(given), names, 1)
