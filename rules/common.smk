@@ -66,7 +66,9 @@ try:
     for path in dict.fromkeys(map(Path, workflow.configfiles)):
         check_file(path)
     config = complete_configuration(config, load_schema(ROOT / "config.schema.yaml"))
-    check_targets(workflow.dag_settings.targets if workflow.dag_settings else (), config)
+    check_targets(
+        workflow.dag_settings.targets if workflow.dag_settings else (), config
+    )
     if workflow.is_main_process:
         check_records()
     os.environ[WORKERS_VARIABLE] = str(config["workers"])
@@ -322,7 +324,10 @@ def of_baseline(file):
 
 def failure_message(snakemake_logs):
     """One sentence that names the logs of the jobs that failed."""
-    said = "".join(Path(path).read_text(encoding="utf-8", errors="replace") for path in snakemake_logs)
+    said = "".join(
+        Path(path).read_text(encoding="utf-8", errors="replace")
+        for path in snakemake_logs
+    )
     failed = re.findall(r"^ +log: (.+?) \(check log file", said, re.MULTILINE)
     # With `--quiet rules` only the command is named.
     failed += re.findall(r"> (\S+) 2>&1' returned non-zero", said)
