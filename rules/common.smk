@@ -53,7 +53,7 @@ def check_records():
 for variable, value in ALLOCATION.items():
     os.environ.setdefault(variable, value)
 # Texts are UTF-8 in every job, whatever the machine's locale says.
-os.environ["PYTHONUTF8"] = "1"
+os.environ.update(PYTHONUTF8="1")
 
 try:
     if Path.cwd().resolve() != ROOT.resolve():
