@@ -66,9 +66,8 @@ try:
     for path in dict.fromkeys(map(Path, workflow.configfiles)):
         check_file(path)
     config = complete_configuration(config, load_schema(ROOT / "config.schema.yaml"))
-    check_targets(
-        workflow.dag_settings.targets if workflow.dag_settings else (), config
-    )
+    # Snakemake tells its targets only later, when an input function would raise a KeyError.
+    check_targets(sys.argv[1:], config)
     if workflow.is_main_process:
         check_records()
     os.environ[WORKERS_VARIABLE] = str(config["workers"])
