@@ -36,6 +36,7 @@ def summarise(dataset: Dataset, settings: Mapping[str, Any], stamp: str | None) 
         "n_test": counts["test"],
         "n_train_of_smallest_class": int(of_each_class["train"].min()),
         "n_test_of_smallest_class": int(of_each_class["test"].min()),
+        "n_test_of_each_class": of_each_class["test"].tolist(),
         "n_classes": len(dataset.class_names),
         "class_names": dataset.class_names,
         "image_height": dataset.image_size[0],
