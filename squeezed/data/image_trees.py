@@ -146,6 +146,8 @@ class FolderTree(PlainNames):
 
 
 def _refuse_folder(error: OSError) -> None:
+    if exhausted(error):
+        raise error
     raise UserError(
         f"{error.filename} cannot be listed ({error.strerror}): a data set needs all of its folders"
     ) from error
