@@ -44,9 +44,9 @@ LARGEST_INTEGER = 2**31 - 1
 
 def _is_number(checker: jsonschema.TypeChecker, value: Any) -> bool:
     # Infinity and not-a-number pass every comparison with a bound, or fail it silently.
-    return jsonschema.Draft202012Validator.TYPE_CHECKER.is_type(value, "number") and math.isfinite(
-        value
-    )
+    if not jsonschema.Draft202012Validator.TYPE_CHECKER.is_type(value, "number"):
+        return False
+    return isinstance(value, int) or math.isfinite(value)
 
 
 def _matches(
@@ -217,6 +217,8 @@ def _as_number(value: Any, schema: Mapping[str, Any]) -> Any:
             with contextlib.suppress(ValueError, OverflowError):
                 number = float(value)
                 return _as_number(number, schema)
+    if isinstance(value, int) and types == ["number"] and abs(value) > 2**1023:
+        return math.inf
     if isinstance(value, float) and "integer" in types and "number" not in types:
         return int(value) if value.is_integer() else value
     if isinstance(value, int) and not isinstance(value, bool) and set(types) <= {"string", "null"}:
