@@ -2,6 +2,7 @@
 
 import contextlib
 import lzma
+import os
 import re
 import tarfile
 import zipfile
@@ -250,6 +251,15 @@ def _refuse_escape(archive: Path, name: str) -> None:
     on_a_drive = bool(re.match("[A-Za-z]:", name))
     if path.is_absolute() or ".." in path.parts or on_a_drive:
         raise UserError(f"{archive} holds the path {name!r}, which leads out of it: not unpacked")
+    if not _can_be_a_name(name):
+        raise UserError(f"{archive} holds the path {name!r}, which no file can have: not unpacked")
+
+
+def _can_be_a_name(name: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
 
 
 def _refuse_missing_end(archive: tarfile.TarFile) -> None:
