@@ -14,11 +14,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import distributed
 
-from squeezed.configuration.settings import read_settings
 from squeezed.data import open_dataset
 from squeezed.foundation.device import resolve_device
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.files import atomic_path
+from squeezed.foundation.settings import read_settings
 from squeezed.networks.network_file import load_network
 from squeezed.training.loop import run_epochs
 from squeezed.training.settings import TrainingSettings
