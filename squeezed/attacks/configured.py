@@ -13,10 +13,10 @@ from squeezed.attacks.attacked import Attacked, Judge
 from squeezed.attacks.method import load_method, read_method_settings
 from squeezed.attacks.outcome import Table, image_table
 from squeezed.attacks.victim import Victim
-from squeezed.configuration.settings import read_settings
 from squeezed.data.dataset import Split
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.precision import usable_precision
+from squeezed.foundation.settings import read_settings
 
 TABLE_PREFIX = "table."
 

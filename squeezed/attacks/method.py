@@ -23,8 +23,8 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from squeezed.configuration.settings import read_settings
 from squeezed.foundation.errors import UserError
+from squeezed.foundation.settings import read_settings
 
 if typing.TYPE_CHECKING:
     from squeezed.attacks.attacked import Attacked
