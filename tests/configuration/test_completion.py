@@ -150,14 +150,18 @@ def test_the_shipped_configuration_survives_dvc(tmp_path):
         (
             "experiments.digits.device",
             "gpu",
-            "is 'gpu'; did you mean 'cpu'? Choose from auto, cpu, cuda",
+            "is 'gpu'; did you mean 'cuda'? Choose from auto, cpu, cuda",
         ),
         (
             "experiments.mine",
             {"dataset": "digits"},
             "the key 'architecture' is missing at experiments.mine",
         ),
-        ("experiments.a/b", SHIPPED["experiments"]["digits"], "must be a name of letters"),
+        (
+            "experiments.a/b",
+            SHIPPED["experiments"]["digits"],
+            "must be of letters, digits, '_' and '-' (not first)",
+        ),
     ],
 )
 def test_a_mistake_gets_one_sentence(path, value, sentence):
