@@ -50,7 +50,7 @@ class StoredAttack:
     @classmethod
     def read(cls, table: str | Path, tensors: str | Path) -> "StoredAttack":
         """Read the CSV of the images and the safetensors file beside it."""
-        with Path(table).open(newline="") as file:
+        with Path(table).open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         images = load_file(tensors)
 

@@ -133,7 +133,7 @@ def write_table(path: str | Path, table: Mapping[str, NDArray[Any]]) -> None:
         [_cell(value) for value in (column.astype(int) if column.dtype == bool else column)]
         for column in table.values()
     ]
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(table)
         writer.writerows(zip(*columns, strict=True))

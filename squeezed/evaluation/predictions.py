@@ -49,7 +49,7 @@ def write_predictions(
     columns = ["index", "label", "prediction", "confidence", "baseline_prediction"]
     predictions, confident = logits.argmax(axis=1), confidences(logits)
     rows = zip(labels, predictions, confident, baseline, strict=True)
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         for index, (label, prediction, confidence, other) in enumerate(rows):
@@ -65,7 +65,7 @@ def write_classes(
 ) -> None:
     """Write one line for each class: its images, how many are right, and how many flipped."""
     columns = ["class", "n_images", "correct", "baseline_correct", "flipped_predictions"]
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         for label, name in enumerate(class_names):

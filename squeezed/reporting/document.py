@@ -135,7 +135,7 @@ def _section(experiment: Experiment, data: Path) -> Section:
 def _summary(path: Path) -> dict[str, Any]:
     """Read what the preparation wrote of a data set; nothing where it did not."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 

@@ -132,7 +132,7 @@ def _largest_within(attempt: Any, step: float) -> Pruned:
 
 def write_trials(path: str | Path, trials: list[Trial]) -> None:
     """Write the search, one line for each amount in the order tried, whole or not at all."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         columns = [field.name for field in dataclasses.fields(Trial)]
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()

@@ -62,7 +62,10 @@ class TrainingResult:
 
     def write_history(self, path: str | Path) -> None:
         """Write one line for each epoch to a CSV file, whole or not at all."""
-        with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        with (
+            atomic_path(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             columns = [column.name for column in dataclasses.fields(EpochRecord)]
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()

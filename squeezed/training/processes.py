@@ -131,14 +131,14 @@ def train_in_processes(
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
         if (folder / ERROR_FILE).exists():
-            raise UserError((folder / ERROR_FILE).read_text())
+            raise UserError((folder / ERROR_FILE).read_text(encoding="utf-8"))
         if ended.returncode:
             raise RuntimeError(
                 f"training in {processes} processes ended with status {ended.returncode} "
                 f"after {RESTARTS} restarts; the reason is above"
             )
         model.load_state_dict(load_file(folder / STATE_FILE))
-        result: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text())
+        result: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
         return result
 
 

@@ -39,12 +39,12 @@ def main(folder: Path) -> None:
     except UserError as error:
         # All processes end in it alike, and starting them anew would not help: no failure here.
         with atomic_path(folder / ERROR_FILE) as temporary:
-            temporary.write_text(str(error))
+            temporary.write_text(str(error), encoding="utf-8")
         return
     if leads:
         state = {name: tensor.contiguous() for name, tensor in job["model"].state_dict().items()}
         save_file(state, folder / STATE_FILE)
-        (folder / RESULT_FILE).write_text(json.dumps(dataclasses.asdict(result)))
+        (folder / RESULT_FILE).write_text(json.dumps(dataclasses.asdict(result)), encoding="utf-8")
     distributed.barrier()
     distributed.destroy_process_group()
 
