@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from squeezed.configuration.completion import complete_section, load_schema
-from squeezed.configuration.settings import read_settings
+from squeezed.foundation.settings import read_settings
 from squeezed.steps.ablate import AblateSettings
 from squeezed.steps.distil import DistilSettings
 from squeezed.steps.factorize import FactorizeSettings

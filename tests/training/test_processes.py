@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from squeezed.configuration.settings import read_settings
 from squeezed.data import open_dataset
 from squeezed.data.share import WHOLE, Share
 from squeezed.data.tensor_file import write_tensor_dataset
+from squeezed.foundation.settings import read_settings
 from squeezed.networks import Classifier, create_classifier
 from squeezed.networks.network_file import build_described
 from squeezed.steps.network_step import edited
