@@ -14,6 +14,7 @@ from squeezed.statistics.crossed import (
     crossed_share,
     crossed_share_difference,
 )
+from squeezed.statistics.intervals import normal_p_value
 from squeezed.statistics.proportions import wilson_interval
 from squeezed.statistics.times import speedup_interval, typical_time_interval
 
@@ -96,6 +97,14 @@ def test_holm_is_scipys_step_down(p_values: np.ndarray) -> None:
 def test_holm_of_a_textbook() -> None:
     assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert len(holm(np.array([]))) == 0
+
+
+def test_p_values_of_means() -> None:
+    values = np.random.default_rng(0).normal(0.2, 1, 200)
+    theirs = 2 * stats.norm.sf(abs(values.mean()) / stats.sem(values))
+    assert normal_p_value(values) == pytest.approx(theirs)
+    assert normal_p_value(np.zeros(9)) == normal_p_value(np.ones(1)) == 1
+    assert normal_p_value(np.ones(9)) == 0
 
 
 def test_times_have_an_interval_from_five_repeats_on() -> None:
