@@ -3,14 +3,6 @@
 from torch import fx, nn
 
 from squeezed.foundation.errors import UserError
-from squeezed.networks.quantized import QuantizedLayer
-
-
-class _Tracer(fx.Tracer):
-    """Sees a quantized layer as one step, as it does with the layers of torch.nn."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, QuantizedLayer) or super().is_leaf_module(m, module_qualified_name)
 
 
 def call_graph(network: nn.Module) -> fx.Graph:
@@ -20,7 +12,7 @@ def call_graph(network: nn.Module) -> fx.Graph:
         UserError: if its `forward` depends on values, so that there is no one graph.
     """
     try:
-        return _Tracer().trace(network)
+        return fx.Tracer().trace(network)
     except (fx.proxy.TraceError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
