@@ -17,6 +17,8 @@ from squeezed.reporting.estimates import (
     share,
 )
 
+BOOTSTRAP_DRAWS = 1000
+
 
 def negated(estimate: Estimate | None) -> Estimate | None:
     """Return −estimate: a loss from a gain."""
@@ -129,7 +131,7 @@ def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:
     over images.
     """
     ratios: dict[int, float] = {}
-    lengths = None
+    each = np.zeros(0)
     for seed in experiment.seeds:
         ours = experiment.frame(seed, variant, f"{experiment.strong_attack}_images.csv")
         other = experiment.frame(seed, "baseline", f"{experiment.strong_attack}_images.csv")
@@ -139,19 +141,16 @@ def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:
         fooled = both["success"].astype(bool) & both["success_baseline"].astype(bool)
         lengths = both.loc[fooled, ["l2", "l2_baseline"]].to_numpy(np.float64)
         if len(lengths) >= 2:
-            ratios[seed] = _median_ratio(lengths)
+            each = lengths[:, 0] / lengths[:, 1]
+            ratios[seed] = float(np.median(each))
     estimate = over_seeds(ratios)
-    if estimate is None or len(ratios) > 1 or lengths is None:
+    if estimate is None or len(ratios) > 1:
         return estimate
+    n = len(each)
     generator = np.random.default_rng(0)
-    n = len(lengths)
-    resampled = [_median_ratio(lengths[generator.integers(0, n, n)]) for _ in range(1000)]
+    resampled = [np.median(each[generator.integers(0, n, n)]) for _ in range(BOOTSTRAP_DRAWS)]
     low, high = np.quantile(resampled, [0.025, 0.975])
     return Estimate(estimate.value, float(low), float(high), None, f"{n:,} images", n)
-
-
-def _median_ratio(lengths: NDArray[np.float64]) -> float:
-    return float(np.median(lengths[:, 0] / lengths[:, 1]))
 
 
 def maps_depend_on_weights(experiment: Experiment, method: str) -> bool | None:
