@@ -73,6 +73,10 @@ def complete_configuration(
     for name, experiment in completed["experiments"].items():
         where = f"experiments.{name}.dataset"
         _check_names([experiment["dataset"]], where, "data set", completed["datasets"])
+        unfamiliar = experiment["unfamiliar"]["dataset"]
+        if unfamiliar is not None:
+            where = f"experiments.{name}.unfamiliar.dataset"
+            _check_names([unfamiliar], where, "data set", completed["datasets"])
     return completed
 
 
