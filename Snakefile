@@ -18,6 +18,9 @@ include: "rules/explain.smk"
 include: "rules/report.smk"
 
 
+check_touch()
+
+
 rule all:
     default_target: True
     input:

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from safetensors.torch import save_file
-from squeezed.attacks.method import module_of
 
 from squeezed.attacks.configured import attack_images, read_attack, table_of
 from squeezed.attacks.finished_batches import FinishedBatches
+from squeezed.attacks.method import module_of
 from squeezed.attacks.outcome import attack_metrics, robust_accuracy_curve, write_table
 from squeezed.data import choose_indices, open_dataset
 from squeezed.foundation.cli import script_main

@@ -1,11 +1,11 @@
 """Tell whether one variant's robustness figures can be believed: eight checks and a verdict."""
 
 import torch
-from squeezed.attacks.arrangement import paper_arrangement
-from squeezed.attacks.stored_attack import StoredAttack
 
+from squeezed.attacks.arrangement import paper_arrangement
 from squeezed.attacks.diagnostics import DiagnosticsSettings, measure, one_at_a_time
 from squeezed.attacks.gate import verdict
+from squeezed.attacks.stored_attack import StoredAttack
 from squeezed.attacks.victim import Victim
 from squeezed.data import open_dataset
 from squeezed.foundation.cli import script_main

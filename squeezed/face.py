@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from squeezed.attacks.attacked import Attacked
 from squeezed.attacks.configured import read_attack
 from squeezed.configuration.completion import complete_section, load_schema
-from squeezed.configuration.settings import read_settings
 from squeezed.data.array_split import ArraySplit
 from squeezed.foundation.device import resolve_device
 from squeezed.foundation.errors import UserError
+from squeezed.foundation.settings import read_settings
 from squeezed.graphs.graph_file import read_graph
 from squeezed.graphs.twin import load_twin
 from squeezed.networks.network_file import load_network

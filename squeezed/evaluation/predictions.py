@@ -58,7 +58,7 @@ def write_predictions(
     }
     predictions, confident = logits.argmax(axis=1), confidences(logits)
     rows = zip(labels, predictions, confident, baseline, *scores.values(), strict=True)
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*columns, *scores])
         for index, (label, prediction, confidence, other, *scored) in enumerate(rows):

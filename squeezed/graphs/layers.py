@@ -74,7 +74,7 @@ def list_layers(model: onnx.ModelProto, executed: Mapping[str, str] | None = Non
 
 def write_layers(path: str | Path, layers: list[Layer]) -> None:
     """Write one line for each layer to a CSV file, whole or not at all."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         columns = [field.name for field in dataclasses.fields(Layer)]
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()

@@ -117,7 +117,7 @@ def _section(experiment: Experiment, data: Path, lenses: Sequence[Lens]) -> Sect
 def _summary(path: Path) -> dict[str, Any]:
     """Read what the preparation wrote of a data set; nothing where it did not."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 

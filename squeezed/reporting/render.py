@@ -47,8 +47,8 @@ def render(document: Document, templates: Path) -> dict[str, str]:
         name: made.get_template(f"{name}.j2").render(
             document=document,
             sections=document.sections,
-            style=(templates / "report.css").read_text() + style_of(colours),
-            script=(templates / "report.js").read_text(),
+            style=(templates / "report.css").read_text(encoding="utf-8") + style_of(colours),
+            script=(templates / "report.js").read_text(encoding="utf-8"),
         )
         for name in ("report.html", "report.md")
     }
@@ -80,7 +80,7 @@ def code_markup(text: str) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:

@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from squeezed.configuration.settings import read_settings
 from squeezed.data import open_dataset
 from squeezed.data.preparation import prepare_dataset
 from squeezed.data.tensor_file import write_tensor_dataset
 from squeezed.foundation.errors import UserError
+from squeezed.foundation.settings import read_settings
 from squeezed.foundation.workers import WORKERS_VARIABLE
 from squeezed.networks import create_classifier
 from squeezed.networks.network_file import load_network
@@ -416,7 +416,7 @@ def test_a_stale_state_is_never_used(dataset, tmp_path, stopping_after, monkeypa
 PROGRAM = """
 import json, logging, sys
 from pathlib import Path
-from squeezed.configuration.settings import read_settings
+from squeezed.foundation.settings import read_settings
 from squeezed.data import open_dataset
 from squeezed.networks.network_file import save_network
 from squeezed.steps.step import Workshop

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from squeezed.configuration.settings import read_settings
+from squeezed.foundation.settings import read_settings
 
 
 @dataclass(frozen=True)
