@@ -115,6 +115,10 @@ def complete_configuration(
     for name, experiment in completed["experiments"].items():
         where = f"experiments.{name}.dataset"
         _check_names([experiment["dataset"]], where, "data set", completed["datasets"])
+        unfamiliar = experiment["unfamiliar"]["dataset"]
+        if unfamiliar is not None:
+            where = f"experiments.{name}.unfamiliar.dataset"
+            _check_names([unfamiliar], where, "data set", completed["datasets"])
     for name, dataset in completed["datasets"].items():
         check_dataset(name, dataset)
     for name, experiment in completed["experiments"].items():
