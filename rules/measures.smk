@@ -4,6 +4,9 @@ ANALYSES["corruptions"] = lambda name, variant: (
     if config["experiments"][name]["corruptions"]["kinds"]
     else []
 )
+ANALYSES["unfamiliar"] = lambda name, variant: (
+    ["unfamiliar.json"] if config["experiments"][name]["unfamiliar"]["dataset"] else []
+)
 
 
 rule corrupt:
@@ -41,4 +44,41 @@ rule corrupt:
     shell:
         command(
             "corrupt", "graph baseline dataset", "result predictions table", gpu=False
+        )
+
+
+rule meet_unfamiliar:
+    input:
+        graph=GRAPH_FILE,
+        baseline=of_baseline(result("unfamiliar_images.csv")),
+        dataset=dataset_of,
+        unfamiliar=lambda wildcards: DATASET.format(
+            dataset=experiment_of(wildcards)["unfamiliar"]["dataset"]
+        ),
+    output:
+        result=result("unfamiliar.json"),
+        scores=result("unfamiliar_images.csv"),
+    log:
+        log_file("meet_unfamiliar.log"),
+    benchmark:
+        log_file("meet_unfamiliar.benchmark.tsv")
+    wildcard_constraints:
+        experiment=ANY_VARIANT,
+    conda:
+        "../envs/deployment.yaml"
+    threads: threads_of
+    resources:
+        mem_mb=memory_mb(1000),
+        runtime=minutes(15),
+    params:
+        settings=settings("unfamiliar", "threads"),
+        code=code("meet_unfamiliar"),
+    message:
+        "Show {wildcards.variant} of {wildcards.experiment}, seed {wildcards.seed}, images of another kind"
+    shell:
+        command(
+            "meet_unfamiliar",
+            "graph baseline dataset unfamiliar",
+            "result scores",
+            gpu=False,
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from squeezed.attacks.configured import ConfiguredAttack
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.victim import Victim
 from squeezed.foundation.progress import track
+from squeezed.statistics.times import typical_time_interval
 
 WARM_UP_STEPS = 3
 
@@ -96,10 +98,12 @@ def _attack_once(timed: _Timed, attack: ConfiguredAttack) -> None:
 def _figures(timed: _Timed) -> dict[str, Any]:
     walls = timed.wall_ms
     name = "attack_time_per_image_ms"
+    low, high = (typical_time_interval(np.array(walls)) if walls else None) or (None, None)
     return {
         name: statistics.median(walls) if walls else None,
-        f"{name}_min": min(walls, default=None),
-        f"{name}_max": max(walls, default=None),
+        f"{name}_low": low,
+        f"{name}_high": high,
+        "n_repeats": len(walls),
         "attack_cpu_time_per_image_ms": statistics.median(timed.processor_ms) if walls else None,
         "n_timed": len(timed.images),
     }

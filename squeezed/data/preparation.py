@@ -128,6 +128,13 @@ def _read_digits(settings: Mapping[str, Any], downloads: Path) -> Contents:
     return Contents(splits, names, {"kind": "digits", "name": "scikit-learn's load_digits"})
 
 
+def _read_photographs(settings: Mapping[str, Any], downloads: Path) -> Contents:
+    from squeezed.data.photographs import CLASS_NAMES, read_photographs
+
+    source = {"kind": "photographs", "name": "scikit-learn's load_sample_images"}
+    return Contents(read_photographs(settings["split_seed"]), CLASS_NAMES, source)
+
+
 def _read_cifar10(settings: Mapping[str, Any], downloads: Path) -> Contents:
     archive = _official_file(settings["source"], "archive", cifar10.ARCHIVE, downloads)
     train, test, class_names = cifar10.read_cifar10(archive)
@@ -165,6 +172,7 @@ def _read_tree(settings: Mapping[str, Any], downloads: Path) -> Contents:
 
 READERS: dict[str, Callable[[Mapping[str, Any], Path], Contents]] = {
     "digits": _read_digits,
+    "photographs": _read_photographs,
     "cifar10": _read_cifar10,
     "svhn": _read_svhn,
     "folder": _read_tree,

@@ -15,6 +15,7 @@ from squeezed.graphs.timing import (
     latency_side_by_side,
     time_side_by_side,
 )
+from squeezed.statistics.times import speedup_interval, typical_time_interval
 
 Figures = dict[str, float | None]
 
@@ -46,7 +47,7 @@ def time_inference(
 
     Returns:
         For each variant seconds for 10,000 images, the speed-up over the baseline in the same
-        engine (both with the least and greatest of the repeats) and the latency of one image in ms,
+        engine (both with their interval, from 5 repeats on) and the latency of one image in ms,
         of the first engine. Of each further one the same, its name in front, and `…_over_…`, how
         many times as fast as the first engine it is; None where it cannot run the file.
 
@@ -73,7 +74,10 @@ def time_inference(
         first, *others = engines_of(path, engines)
         own = f"{variant}/{first}"
         reference = times[f"{baseline}/{engines_of(graphs[baseline], engines)[0]}"]
-        figures[variant] = _figures(times[own], reference, latencies[own])
+        figures[variant] = {
+            **_figures(times[own], reference, latencies[own]),
+            "n_repeats": repeats,
+        }
         for engine in others:
             key = f"{variant}/{engine}"
             if key not in times:
@@ -90,11 +94,11 @@ def time_inference(
 
 _NAMES = (
     "time_10000_s",
-    "time_10000_s_min",
-    "time_10000_s_max",
+    "time_10000_s_low",
+    "time_10000_s_high",
     "speedup",
-    "speedup_min",
-    "speedup_max",
+    "speedup_low",
+    "speedup_high",
     "latency_p50_ms",
     "latency_p95_ms",
 )
@@ -105,12 +109,13 @@ def _figures(own: Times, baseline: Times, latencies: NDArray[np.float64]) -> Fig
     p50, p95 = np.quantile(latencies, [0.5, 0.95]) * 1000
     values = (
         own.median,
-        own.seconds.min(),
-        own.seconds.max(),
+        *(typical_time_interval(own.seconds) or (None, None)),
         np.median(speedups),
-        speedups.min(),
-        speedups.max(),
+        *(speedup_interval(own.seconds, baseline.seconds) or (None, None)),
         p50,
         p95,
     )
-    return {name: round(float(value), 4) for name, value in zip(_NAMES, values, strict=True)}
+    return {
+        name: None if value is None else round(float(value), 4)
+        for name, value in zip(_NAMES, values, strict=True)
+    }

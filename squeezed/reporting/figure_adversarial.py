@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from squeezed.data.dataset import Dataset
 from squeezed.reporting.collection import Experiment
-from squeezed.reporting.style import MUTED, new_figure, styled, to_svg
+from squeezed.reporting.style import MUTED, picture_grid, styled, to_svg
 from squeezed.reporting.vocabulary import in_words
 
 SHOWN_IMAGES = 2
@@ -47,8 +47,7 @@ def draw_adversarial(
     gain = max(1, round(0.5 / largest)) if largest else 1
     with styled():
         rows, columns = len(attacks), len(HEADINGS) * len(chosen)
-        figure = new_figure(1.15 * columns + 0.2, 1.28 * rows + 0.3)
-        grid = figure.subplots(rows, columns, squeeze=False)
+        figure, grid = picture_grid(rows, columns)
         for row, (variant, (table, _)) in enumerate(attacks.items()):
             for place, index in enumerate(chosen):
                 axes = grid[row, len(HEADINGS) * place : len(HEADINGS) * (place + 1)]

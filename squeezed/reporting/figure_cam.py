@@ -18,12 +18,11 @@ from squeezed.reporting.blocks import MAP_METHODS
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import metric
 from squeezed.reporting.measures import maps_depend_on_weights
-from squeezed.reporting.style import GRID, INK, MUTED, new_figure, styled, to_svg
+from squeezed.reporting.style import GRID, INK, MUTED, picture_grid, styled, to_svg
 from squeezed.reporting.vocabulary import in_words
 from squeezed.reporting.wording import percent, plain
 
 SHOWN = 6
-CELL = 1.2
 RASTER_DPI = 160
 HEAT = "inferno"  # even in lightness: it reads the same for colour-blind people and in grey
 FULL_HEAT_PERCENTILE = 99.5
@@ -104,9 +103,8 @@ def draw_cam(
     pictures = dataset.test.images(found.indices[chosen])
     with styled():
         rows = 1 + len(found.variants)
-        figure = new_figure(CELL * len(chosen) + 0.75, (CELL + 0.2) * rows + 0.1)
+        figure, grid = picture_grid(rows, len(chosen), right=0.75)
         figure.set_dpi(RASTER_DPI)
-        grid = figure.subplots(rows, len(chosen), squeeze=False)
         for row, name in enumerate(["original", *found.variants]):
             grid[row, 0].set_ylabel(textwrap.fill(in_words(name), 14), fontsize=9)
         for column, position in enumerate(chosen):
@@ -122,15 +120,12 @@ def draw_cam(
                     f"{classes[prediction]}{'' if right else ' ✗'}, {percent(probability)}",
                     INK if right else WRONG,
                 )
-        bar = figure.colorbar(
-            ScalarMappable(Normalize(0, 1), HEAT),
-            ax=grid,
-            fraction=0.02,
-            aspect=30,
-            pad=0.01,
-            shrink=min(1, 4 / rows),
-            anchor=(0, 1),
+        place = grid[min(3, rows - 1), -1].get_position()
+        corner = grid[0, -1].get_position()
+        scale = figure.add_axes(
+            (corner.x1 + 0.012, place.y0, 0.012, corner.y1 - place.y0)  # beside the first rows
         )
+        bar = figure.colorbar(ScalarMappable(Normalize(0, 1), HEAT), cax=scale)
         bar.set_label("heat: share of the map's full heat", color=MUTED, fontsize=8.5)
         bar.outline.set_visible(False)
         description = f"Maps by {MAP_METHODS.get(method, method)} of {len(chosen)} test images for "

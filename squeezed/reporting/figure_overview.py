@@ -15,7 +15,7 @@ from squeezed.reporting.style import INK, MUTED, new_figure, styled, to_svg
 from squeezed.reporting.vocabulary import in_words
 from squeezed.reporting.wording import Format, megabytes, percent, times
 
-WIDTH, ROW, HEAD = 3.05, 0.36, 0.35
+WIDTH, ROW, HEAD = 3.05, 0.38, 0.35
 """Inches: of a panel, and of each variant's row."""
 BAR = 0.16
 """How far below the middle of a row its bar is; the variant's name stands above."""
@@ -99,7 +99,7 @@ def _draw_panel(
         doubtful = panel.analysis == "attack" and unreliable_reason(experiment, variant)
         label = in_words(variant) + (" *" if doubtful else "")
         axes.text(
-            0, row - 0.3, label, transform=axes.get_yaxis_transform(), fontsize=8, color=MUTED
+            0, row - 0.13, label, transform=axes.get_yaxis_transform(), fontsize=8, color=MUTED
         )
     if panel.reference is not None:
         axes.axvline(panel.reference, color=MUTED, lw=0.8, ls=(0, (2, 2)), zorder=1)

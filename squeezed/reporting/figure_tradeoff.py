@@ -89,9 +89,11 @@ def _markers(experiment: Experiment) -> dict[str, str]:
 
 
 def _draw_point(axes: Axes, x: Estimate, y: Estimate, colour: str, marker: str) -> None:
-    axes.plot(x.value, 100 * y.value, marker, color=colour, ms=6, zorder=3)
-    axes.plot(x.ends, [100 * y.value] * 2, "-", color=colour, lw=1, zorder=2)
-    axes.plot([x.value] * 2, [100 * end for end in y.ends], "-", color=colour, lw=1, zorder=2)
+    middle = (x.value, 100 * y.value)
+    axes.plot(*middle, marker, color=colour, ms=6, zorder=3)
+    axes.plot(x.ends, [middle[1]] * 2, "-", color=colour, lw=0.9, alpha=0.5, zorder=2)
+    heights = [100 * end for end in y.ends]
+    axes.plot([middle[0]] * 2, heights, "-", color=colour, lw=0.9, alpha=0.5, zorder=2)
 
 
 def _join(

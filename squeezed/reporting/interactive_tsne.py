@@ -135,7 +135,7 @@ def _packed(points: NDArray[np.floating], low: NDArray[np.float64], span: float)
 _STYLE = """
 .tsne-explore{position:relative;max-width:60rem}
 .tsne-explore .panels{display:grid;gap:.6rem;
-grid-template-columns:repeat(auto-fit,minmax(15rem,1fr))}
+grid-template-columns:repeat(auto-fit,minmax(min(15rem,45%),1fr))}
 .tsne-explore figure{margin:0;min-width:0}
 .tsne-explore figcaption{font-weight:600;font-size:.85rem;margin-bottom:.15rem}
 .tsne-explore canvas{width:100%;aspect-ratio:1;display:block;border:1px solid var(--rule,#d9dee4);

@@ -21,6 +21,8 @@ from squeezed.reporting.estimates import (
 )
 from squeezed.statistics.crossed import crossed_median
 
+BOOTSTRAP_DRAWS = 1000
+
 
 def negated(estimate: Estimate | None) -> Estimate | None:
     """Return −estimate: a loss from a gain."""

@@ -15,8 +15,8 @@ from squeezed.reporting.colours import Colour
 # Colours that stand for a role. In the page they become CSS variables, with these as a fallback.
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6570", "#d9dee4", "#fefefe"
 _ROLES = {INK: "--ink", MUTED: "--muted", GRID: "--rule", PAPER: "--page"}
-LEGEND_ROW = 0.22
-"""Inches."""
+LEGEND_ROW, PICTURE = 0.22, 1.1
+"""Inches: the height of a legend's row, the side of a picture in a grid."""
 
 STYLE: dict[Any, Any] = {
     "axes.edgecolor": GRID,
@@ -63,10 +63,34 @@ def styled() -> AbstractContextManager[None]:
     return mpl.rc_context(STYLE)
 
 
+def picture_grid(rows: int, columns: int, *, right: float = 0.05) -> tuple[Figure, Any]:
+    """Return a figure with a grid of pictures, room for a label beside and words below each.
+
+    Args:
+        rows: of pictures.
+        columns: of pictures.
+        right: inches left free at the right.
+    """
+    left, top, below = 0.45, 0.25, 0.22
+    width = left + columns * (PICTURE + 0.06) + right
+    height = top + rows * (PICTURE + below)
+    figure = Figure(figsize=(width, height))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    figure.subplots_adjust(
+        left=left / width,
+        right=1 - right / width,
+        top=1 - top / height,
+        bottom=below / height,
+        wspace=0.06 / PICTURE,
+        hspace=below / PICTURE,
+    )
+    return figure, grid
+
+
 def legend_columns(labels: Sequence[str], width: float) -> int:
     """Return how many columns of a legend with these labels fit a width in inches."""
     longest = max((len(label) for label in labels), default=1)
-    return max(1, min(len(labels), int(width / (0.075 * longest + 0.5))))
+    return max(1, min(len(labels), int(width / (0.068 * longest + 0.5))))
 
 
 def legend_height(labels: Sequence[str], width: float) -> float:

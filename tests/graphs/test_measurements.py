@@ -381,16 +381,20 @@ def test_what_a_further_engine_cannot_run_is_a_finding(tmp_path, monkeypatch):
 def test_all_variants_are_timed_side_by_side(tmp_path):
     files_of(tmp_path, None, wide=tiny_graph(widths=(4, 64, 128, 128)))
     files = {name: tmp_path / f"{name}.onnx" for name in ("baseline", "variant", "wide")}
-    options = {"batch_size": 32, "repeats": 3, "timed_images": 320, "latency_runs": 5, "threads": 1}
+    options = {"batch_size": 32, "repeats": 5, "timed_images": 320, "latency_runs": 5, "threads": 1}
     split = Images(images(60).numpy())
     times = time_inference(files, split, baseline="baseline", **options)
     assert set(times) == set(files)
     for own in times.values():
-        assert own["time_10000_s_min"] <= own["time_10000_s"] <= own["time_10000_s_max"]
-        assert own["speedup_min"] <= own["speedup"] <= own["speedup_max"]
+        assert own["time_10000_s_low"] <= own["time_10000_s"] <= own["time_10000_s_high"]
+        assert own["speedup_low"] <= own["speedup"] <= own["speedup_high"]
+        assert own["n_repeats"] == 5
         assert own["latency_p50_ms"] <= own["latency_p95_ms"]
     assert times["baseline"]["speedup"] == 1
-    assert times["wide"]["speedup"] < 0.8 < times["variant"]["speedup_max"]
+    assert times["wide"]["speedup"] < 0.8 < times["variant"]["speedup_high"]
+    few = time_inference(files, split, baseline="baseline", **options | {"repeats": 4})
+    assert few["wide"]["speedup"] < 0.8
+    assert few["wide"]["speedup_low"] is None, "of four repeats there is no interval"
 
 
 @needs_openvino

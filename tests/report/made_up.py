@@ -330,3 +330,43 @@ def paper_like() -> MadeUp:
         },
         strong_l2={"pruned": 0.75, "quantized": 0.79},
     )
+
+
+def sweep_recipes() -> dict[str, dict[str, Any]]:
+    """Return a sweep over amounts, other steps, and 8 bits on top: seventeen variants."""
+    slim = SLICES | {"granularity": "filter", "remove": True}
+    recipes = dict(RECIPES)
+    recipes |= {
+        f"pruned_{share}": RECIPES["pruned"] | {"amount": share / 100} for share in (40, 60, 80)
+    }
+    recipes |= {f"slim_{share}": slim | {"amount": share / 100} for share in (25, 50)}
+    recipes |= {
+        "distilled": {"step": "distil", "parent": "baseline", "temperature": 4.0},
+        "factorized": {"step": "factorize", "parent": "baseline", "rank": 0.5},
+        "halved": {"step": "own_steps.halve:halve", "parent": "baseline", "amount": 0.5},
+    }
+    for parent in ("pruned_40", "slim_50", "distilled"):
+        recipes[f"{parent}_quantized"] = EIGHT_BIT | {"parent": parent}
+    return recipes
+
+
+def sweep_like() -> MadeUp:
+    """Return results of the sweep: what is pruned more is worse, what has fewer channels faster."""
+    made_up = paper_like()
+    for place, variant in enumerate(list(sweep_recipes())[6:]):
+        eight_bit = variant.endswith("quantized")
+        made_up.accuracy[variant] = 0.975 - 0.004 * place
+        made_up.flipped[variant] = 5 * place
+        made_up.size[variant] = 10_950_000 // (4 if eight_bit else 1 + place % 3)
+        value = 1.0 + 0.3 * (place % 4) + 1.5 * eight_bit
+        made_up.speedup[variant] = (value, 0.97 * value, 1.03 * value)
+        made_up.strong_l2[variant] = 0.8 + 0.03 * place
+    return made_up
+
+
+OWN_RECIPES: dict[str, dict[str, Any]] = {
+    "baseline": {"step": "train", "parent": None},
+    "thin": SLICES | {"granularity": "filter", "remove": True, "amount": 0.5},
+    "tiny": EIGHT_BIT | {"parent": "thin", "granularity": "channel"},
+}
+"""Somebody's own model: none of the paper's recipes."""
