@@ -1,11 +1,12 @@
 """What every attack method is given and gives back, and what it refuses."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from squeezed.attacks.objective import Margin
 from squeezed.attacks.victim import Victim
 from squeezed.foundation.errors import UserError
 
@@ -14,6 +15,10 @@ Judge = Callable[[Tensor], Tensor]
 
 BFLOAT16_SLACK = 2**-7
 """The lead that counts in bfloat16, relative to the largest logit: it holds 8 bits of a number."""
+
+
+ENLARGEMENTS = (1.0, 1.02, 1.05, 1.1)
+"""By how much a change may be enlarged to fool a judge, whose boundary is a little elsewhere."""
 
 
 @dataclass
@@ -62,6 +67,34 @@ def attackable_images(
     logits = judge(images) if judge else victim.logits(images)
     _check_classes(labels, targets, logits)
     return logits.argmax(dim=1) == labels
+
+
+def enlarged_until_fooled(
+    judge: Judge, goal: Margin, images: Tensor, adversarial: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Enlarge changes until a judge is fooled, by at most a tenth.
+
+    Args:
+        judge: another engine than the attack was made with, or the same one in float32.
+        goal: says of the judge's logits whether an image fools; its classes are shape (n,).
+        images: float32 (n, C, H, W), the originals, on the CPU.
+        adversarial: float32 (n, C, H, W), likewise.
+
+    Returns:
+        Which fool the judge, shape (n,), and the images; those that fool it at once as they are.
+    """
+    fooled, enlarged = torch.zeros(len(images), dtype=torch.bool), adversarial.clone()
+    for factor in ENLARGEMENTS:
+        left = (~fooled).nonzero()[:, 0]
+        if not len(left):
+            break
+        candidates = adversarial[left]
+        if factor > 1:
+            candidates = (images[left] + factor * (candidates - images[left])).clamp(0, 1)
+        hit = replace(goal, classes=goal.classes[left]).fooled(judge(candidates))
+        fooled[left[hit]] = True
+        enlarged[left[hit]] = candidates[hit]
+    return fooled, enlarged
 
 
 def bfloat16_slack(victim: Victim) -> float:

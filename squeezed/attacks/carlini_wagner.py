@@ -10,12 +10,18 @@ iteration count, its own c and its own Adam state, and its result does not depen
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from squeezed.attacks.attacked import Attacked, Judge, attackable_images, bfloat16_slack
+from squeezed.attacks.attacked import (
+    Attacked,
+    Judge,
+    attackable_images,
+    bfloat16_slack,
+    enlarged_until_fooled,
+)
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.rows import Rows, from_tanh_space
 from squeezed.attacks.victim import Victim
@@ -79,7 +85,8 @@ def carlini_wagner(
         settings: the attack's.
         targets: int64 (n,), a class for each image to be taken for; untargeted if None.
         judge: maps any number of images to logits; the nearest image that a search step found
-            counts if the judge is fooled, too (by any margin). Default: the victim in float32. A
+            counts if the judge is fooled, too (by any margin), with its change enlarged by at
+            most a tenth. Default: the victim in float32. A
             deployed integer engine can be the judge; give it a `confidence` above 0.
 
     Returns:
@@ -175,13 +182,24 @@ class _Search:
                 self.settings.softmax,
             )
             if len(chosen):
-                logits = self.judge(rows.nearest_in_step[chosen].cpu()).to(found.device)
-                found[chosen] = margin.fooled(logits)
+                self._persuade(chosen, margin, found)
         better = found & (rows.distance_in_step < rows.nearest_distance)
         rows.nearest[better] = rows.nearest_in_step[better]
         rows.nearest_distance[better] = rows.distance_in_step[better]
         rows.nearest_constant[better] = rows.constant[better]
         return found
+
+    def _persuade(self, chosen: Tensor, margin: Margin, found: Tensor) -> None:
+        """Enlarge the nearest images of these rows until they fool the judge, or drop them."""
+        rows = self.rows
+        assert self.judge is not None
+        start, nearest = rows.start[chosen].cpu(), rows.nearest_in_step[chosen].cpu()
+        goal = replace(margin, classes=margin.classes.cpu())
+        fooled, enlarged = enlarged_until_fooled(self.judge, goal, start, nearest)
+        found[chosen] = fooled.to(found.device)
+        rows.nearest_in_step[chosen] = enlarged.to(rows.w.device)
+        distance = torch.linalg.vector_norm(enlarged - start, dim=(1, 2, 3))
+        rows.distance_in_step[chosen] = distance.to(rows.w.device)
 
     def _stopped(self, distance: Tensor, margin: Margin, logits: Tensor, fooled: Tensor) -> Tensor:
         """Return the rows that end their search step before the last iteration."""

@@ -11,20 +11,24 @@ is, where the authors (and foolbox) take a step in a random direction.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from squeezed.attacks.attacked import Attacked, Judge, attackable_images, bfloat16_slack
+from squeezed.attacks.attacked import (
+    Attacked,
+    Judge,
+    attackable_images,
+    bfloat16_slack,
+    enlarged_until_fooled,
+)
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.victim import Victim
 from squeezed.foundation.errors import UserError
 
 FIRST_STEP, LAST_STEP = 1.0, 0.01
 """Between these the length of a step falls along half a cosine."""
-ENLARGEMENTS = (1.0, 1.02, 1.05, 1.1)
-"""By how much a change may be enlarged to fool the judge, whose boundary is a little elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -162,22 +166,18 @@ def _ask_judge(
     targeted: bool,
 ) -> None:
     """Enlarge what does not fool the judge, and take it back where that does not help either."""
-    if judge is None and victim.precision == "fp32":
+    chosen = attacked.success.nonzero()[:, 0]
+    if not len(chosen) or (judge is None and victim.precision == "fp32"):
         return
-    margin = Margin(classes, targeted)
-    pending = attacked.success.nonzero()[:, 0]
-    nearest = attacked.best[pending]
-    for factor in ENLARGEMENTS:
-        if not len(pending):
-            return
-        change = nearest - images[pending]
-        candidates = nearest if factor == 1 else (images[pending] + factor * change).clamp(0, 1)
-        logits = (judge or victim.logits)(candidates)
-        fooled = replace(margin, classes=classes[pending]).fooled(logits)
-        attacked.best[pending[fooled]] = candidates[fooled]
-        pending, nearest = pending[~fooled], nearest[~fooled]
-    attacked.success[pending] = False
-    attacked.best[pending] = images[pending]
+    fooled, enlarged = enlarged_until_fooled(
+        judge or victim.logits,
+        Margin(classes[chosen], targeted),
+        images[chosen],
+        attacked.best[chosen],
+    )
+    attacked.success[chosen] = fooled
+    kept = fooled[:, None, None, None]
+    attacked.best[chosen] = torch.where(kept, enlarged, images[chosen])
 
 
 def _lengths(change: Tensor) -> Tensor:
