@@ -39,7 +39,7 @@ def main() -> None:
     )
     section, seed = job.settings["embedding"], job.seed
     dataset = open_dataset(job.input["dataset"])
-    indices = choose_images(dataset, section["images"], seed, section["classes"])
+    indices = choose_images(dataset, section["images"], seed, section["classes"], neighbours=True)
     labels = np.asarray(dataset.test.labels)[indices]
     check_classes(labels, dataset.class_names, section["neighbours"])
 

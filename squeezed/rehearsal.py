@@ -14,9 +14,12 @@ import onnx
 from squeezed.configuration.recipes import GRAPH, Recipe, recipes_of
 from squeezed.data.dataset import Dataset
 from squeezed.data.few import FewOfEach
+from squeezed.data.fitness import unfit
+from squeezed.explain.rehearsal import check
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.progress import track
 from squeezed.graphs.export import export_network
+from squeezed.graphs.twin import build_twin
 from squeezed.networks.classifier import Classifier
 from squeezed.networks.network_file import NetworkCard
 from squeezed.steps.resolve import step_of
@@ -38,7 +41,39 @@ class Rehearsed:
     graph: onnx.ModelProto
 
 
-def rehearse(experiment: Mapping[str, Any], dataset: Dataset) -> Iterator[Rehearsed]:
+def rehearse(
+    experiment: Mapping[str, Any], dataset: Dataset, summary: Mapping[str, Any]
+) -> list[str]:
+    """Try everything that an experiment wants of its data and its architecture.
+
+    Args:
+        experiment: its `architecture`, completed `variants`, `embedding`, `tsne` and `cam`.
+        dataset: the experiment's.
+        summary: the data set's (`squeezed.data.summary`).
+
+    Returns:
+        A sentence on each analysis that has to do without something.
+
+    Raises:
+        UserError: if the data set cannot bear the experiment, a variant cannot be made, or features
+            cannot be read.
+    """
+    for problem in unfit(summary, experiment):
+        raise UserError(problem)
+    notes: dict[str, list[str]] = {}
+    for made in rehearsed(experiment, dataset):
+        for sentence in _without(made.graph, experiment):
+            notes.setdefault(sentence, []).append(made.recipe.name)
+    return [f"{', '.join(names)}: {sentence}" for sentence, names in notes.items()]
+
+
+def _without(graph: onnx.ModelProto, experiment: Mapping[str, Any]) -> list[str]:
+    """Return what the analyses have to do without on a graph, in sentences."""
+    embedding, cam = experiment["embedding"]["layer"], experiment["cam"]["layer"]
+    return check(build_twin(graph), embedding, cam, experiment["cam"]["methods"])
+
+
+def rehearsed(experiment: Mapping[str, Any], dataset: Dataset) -> Iterator[Rehearsed]:
     """Make each variant of an experiment, untrained, parents before children.
 
     Args:
