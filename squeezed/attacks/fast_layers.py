@@ -96,6 +96,7 @@ class _GradientOfJoinedColumns(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         weight, padding = ctx.layer.gradient_weight, ctx.layer.gradient_padding
+        weight = weight.to(gradient.dtype)  # under autocast they differ
         joined = conv2d(gradient, weight, stride=(1, ADJACENT), padding=padding)
         n, _, height, width = joined.shape
         columns = joined.permute(0, 2, 3, 1).reshape(n, height, width * ADJACENT, -1)

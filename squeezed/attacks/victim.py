@@ -128,8 +128,11 @@ class Victim:
                 unrounded: Tensor = self.model(images)
             return unrounded
         if self._quick is not None:
-            quick: Tensor = self._quick(images)
-            return quick
+            try:
+                quick: Tensor = self._quick(images)
+                return quick
+            except RuntimeError:  # a graph may insist on float32 somewhere: autocast sees to that
+                self._quick = None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits: Tensor = self.model(images)
         return logits.float()

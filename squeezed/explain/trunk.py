@@ -10,14 +10,16 @@ from collections.abc import Iterator
 import torch
 from torch import fx, nn
 
+from squeezed.graphs.twin.pooling import LpPool, UnevenAveragePool
 from squeezed.graphs.twin.rounding import DynamicFakeQuantize, FakeQuantize
 
 POOLS = (
     nn.MaxPool2d,
     nn.AvgPool2d,
-    nn.LPPool2d,
     nn.AdaptiveAvgPool2d,
     nn.AdaptiveMaxPool2d,
+    UnevenAveragePool,
+    LpPool,
 )
 ROUNDINGS = (FakeQuantize, DynamicFakeQuantize)
 WITHOUT_EFFECT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)

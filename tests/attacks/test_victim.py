@@ -182,6 +182,21 @@ def test_any_module_is_attacked_as_it_is() -> None:
     torch.testing.assert_close(logits, victim.logits(images), atol=0.05, rtol=0.05)
 
 
+class _InFloat32(nn.Module):
+    def forward(self, values: Tensor) -> Tensor:
+        return values.float()
+
+
+def test_a_graph_that_insists_on_float32_is_attacked_in_bfloat16_all_the_same() -> None:
+    twin = with_modules_behind(unrounded_twin(), {"n2": _InFloat32()})
+    victim = Victim(twin, precision="bf16", rows=4)
+    images = torch.rand(4, 3, 8, 8)
+    logits, gradient = victim.step(images, lambda logits: logits[:, 0])
+    assert gradient is not None and gradient.dtype == logits.dtype == torch.float32
+    torch.testing.assert_close(logits, victim.logits(images), atol=0.05, rtol=0.05)
+    assert not torch.equal(logits, victim.logits(images))
+
+
 @functools.cache
 def unrounded_twin() -> fx.GraphModule:
     """The twin of two convolutions, each with a pooling behind it."""
