@@ -322,6 +322,8 @@ def recipe_settings(*sections):
         experiment = experiment_of(wildcards)
         chosen = {name: experiment[name] for name in sections}
         recipe = recipe_of(wildcards)
+        if recipe.parent is not None:
+            chosen.pop("architecture", None)  # its parent has one already
         return json.dumps(
             {"variant": recipe.name, "recipe": recipe.as_mapping(), **chosen},
             sort_keys=True,

@@ -11,7 +11,7 @@ from typing import Any
 
 import onnx
 
-from squeezed.configuration.recipes import GRAPH, Recipe, recipes_of
+from squeezed.configuration.recipes import BASELINE, GRAPH, Recipe, recipes_of
 from squeezed.data.dataset import Dataset
 from squeezed.data.few import FewOfEach
 from squeezed.data.fitness import unfit
@@ -20,6 +20,7 @@ from squeezed.foundation.errors import UserError
 from squeezed.foundation.progress import track
 from squeezed.graphs.export import export_network
 from squeezed.graphs.twin import build_twin
+from squeezed.networks import create_classifier
 from squeezed.networks.classifier import Classifier
 from squeezed.networks.network_file import NetworkCard
 from squeezed.steps.resolve import step_of
@@ -83,16 +84,21 @@ def rehearsed(experiment: Mapping[str, Any], dataset: Dataset) -> Iterator[Rehea
     Raises:
         UserError: if a recipe cannot be made, naming the variant.
     """
+    recipes = recipes_of(experiment)
+    architecture = experiment["architecture"]
+    if architecture["weights"] is not None:
+        # What pretrained weights do not fit is said now; the rehearsal itself is of random ones.
+        trained = recipes[BASELINE].settings.get("epochs", 1) > 0
+        create_classifier(architecture, dataset, seed=0, trained=trained)
     workshop = Workshop(
         dataset=FewOfEach(dataset, IMAGES),
         seed=0,
         device="cpu",
         threads=1,
         resume_path=None,
-        architecture=experiment["architecture"],
+        architecture={**architecture, "weights": None},
     )
     made: dict[str, Rehearsed] = {}
-    recipes = recipes_of(experiment)
     for name, recipe in track(recipes.items(), "recipes rehearsed", total=len(recipes)):
         try:
             made[name] = _make(recipe, made, workshop)
