@@ -23,7 +23,7 @@ for variable, first in (
     os.environ[variable] = f"{first}{os.pathsep}{rest}" if rest else str(first)
 
 from squeezed.configuration.completion import load_schema
-from squeezed.configuration.reading import read_configuration
+from squeezed.configuration.plan import read_configuration
 from squeezed.configuration.recipes import BASELINE, GRAPH, NETWORK, recipes_of
 from squeezed.foundation.allocation import ALLOCATION
 from squeezed.foundation.code_digest import code_digest

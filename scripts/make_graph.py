@@ -8,7 +8,8 @@ from squeezed.foundation.cli import script_main
 from squeezed.foundation.files import sha256_of
 from squeezed.foundation.job import Job, one
 from squeezed.graphs.graph_file import read_graph, read_graph_card, write_graph
-from squeezed.steps.step import Workshop, make_graph
+from squeezed.steps.resolve import step_of
+from squeezed.steps.step import Workshop
 
 
 @script_main
@@ -32,13 +33,16 @@ def main() -> None:
         resume_path=None,
     )
     recipe = recipe_of(job.settings["variant"], job.settings["recipe"])
+    step, settings = step_of(recipe)
     parent = read_graph(job.input["parent"])
-    made = make_graph(recipe, parent, workshop)
+    made = step(parent, settings, workshop)
+    card = read_graph_card(parent)
     card = dataclasses.replace(
-        read_graph_card(parent),
+        card,
         variant=recipe.name,
-        recipe=recipe.as_mapping(),
-        parents={name: sha256_of(file) for name, file in job.input.items()},
+        recipe=[*card.recipe, recipe.as_mapping()],
+        parents={card.variant: sha256_of(job.input["parent"])},
+        scheme=recipe.settings.get("scheme", card.scheme),
     )
     write_graph(job.output["graph"], made.graph, card)
     job.write({**made.metrics, "onnx_size_bytes": job.output["graph"].stat().st_size})

@@ -1,6 +1,4 @@
-"""Make a variant's network from its parent's, or train a baseline: the step that its recipe names."""
-
-import dataclasses
+"""Make a variant's network, from its parent's or from nothing: the step that its recipe names."""
 
 from squeezed.configuration.recipes import recipe_of
 from squeezed.data import open_dataset
@@ -8,7 +6,9 @@ from squeezed.foundation.cli import script_main
 from squeezed.foundation.files import sha256_of
 from squeezed.foundation.job import Job, one, optional
 from squeezed.networks.network_file import load_network, save_network
-from squeezed.steps.step import Workshop, make_network
+from squeezed.steps.resolve import step_of
+from squeezed.steps.step import Workshop
+from squeezed.training.loop import write_history
 
 
 @script_main
@@ -33,21 +33,22 @@ def main() -> None:
         seed=job.seed,
         device=job.settings["device"],
         threads=job.threads,
+        architecture=job.settings["architecture"],
         resume_path=path.with_name(f".{path.stem}.resume.safetensors"),
     )
     recipe = recipe_of(job.settings["variant"], job.settings["recipe"])
-    parent = load_network(job.input["parent"]) if job.input["parent"] else None
-    made = make_network(recipe, parent, job.settings["architecture"], workshop)
-    card = dataclasses.replace(
-        made.card,
+    step, settings = step_of(recipe)
+    parent = load_network(job.input["parent"]) if job.input["parent"] else (None, None)
+    made = step(*parent, settings, workshop)
+    card = made.described(
         variant=recipe.name,
         seed=job.seed,
         recipe=recipe.as_mapping(),
         parents={name: sha256_of(file) for name, file in job.input.items() if file},
     )
     save_network(path, made.model, card)
-    made.training.write_history(job.output["history"])
-    job.write({**made.training.metrics(), **made.metrics})
+    write_history(job.output["history"], made.training)
+    job.write({**(made.training.metrics() if made.training else {}), **made.metrics})
 
 
 if __name__ == "__main__":

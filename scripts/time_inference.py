@@ -1,57 +1,37 @@
-"""Time the exported variants of one seed side by side. Run it alone: it measures time."""
+"""Time the graphs of one seed side by side. Run it alone: it measures time."""
 
-import argparse
-from pathlib import Path
-
+from squeezed.configuration.recipes import BASELINE
 from squeezed.data import open_dataset
 from squeezed.evaluation.inference_timing import time_inference
-from squeezed.foundation.cli import script_main, settings_json
-from squeezed.foundation.provenance import Provenance
-from squeezed.foundation.results import write_result
+from squeezed.foundation.cli import script_main
+from squeezed.foundation.job import Job, one, several
 
 
 @script_main
 def main() -> None:
-    """Parse the arguments, time and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--onnx",
-        required=True,
-        nargs="+",
-        type=Path,
-        help="the exported variants, named as they are: baseline.onnx, which is needed, and others",
+    """Time and write the result."""
+    job = Job(
+        __doc__,
+        inputs={
+            "graphs": several("the variants, named as they are: baseline.onnx, and others"),
+            "dataset": one("the prepared data set"),
+        },
+        outputs={},
+        settings="the experiment's evaluation and threads",
     )
-    parser.add_argument("--dataset", required=True, type=Path, help="the prepared data set")
-    parser.add_argument(
-        "--settings",
-        required=True,
-        type=settings_json,
-        help="the experiment's evaluation and threads, as JSON",
-    )
-    parser.add_argument("--result", required=True, type=Path, help="the times to write (JSON)")
-    arguments = parser.parse_args()
-
-    settings = arguments.settings
-    files = {path.stem: path for path in arguments.onnx}
-    if "baseline" not in files:
-        parser.error("--onnx needs baseline.onnx, which the others are compared with")
-    provenance = Provenance(
-        inputs={**files, "dataset": arguments.dataset},
-        settings=settings,
-        threads=settings["threads"],
-    )
+    graphs = {path.stem: path for path in job.input["graphs"]}
+    if BASELINE not in graphs:
+        job.parser.error(f"--graphs needs {BASELINE}.onnx, which the others are compared with")
+    settings = job.settings["evaluation"]
     times = time_inference(
-        files,
-        open_dataset(arguments.dataset).test,
-        threads=settings["threads"],
-        **settings["evaluation"],
+        graphs,
+        open_dataset(job.input["dataset"]).test,
+        baseline=BASELINE,
+        threads=job.threads,
+        **settings,
     )
-    write_result(
-        arguments.result,
-        settings["evaluation"],
-        measured={"variants": times},
-        provenance=provenance.finish(),
-    )
+    exact = {name: value for name, value in settings.items() if name != "engines"}
+    job.write(exact, measured={"variants": times})
 
 
 if __name__ == "__main__":

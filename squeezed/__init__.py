@@ -1,8 +1,8 @@
 """What does a CNN still know after you squeeze it?
 
 The functions of `squeezed.face` are at hand here, `squeezed.attack(model, images, labels)` among
-them; `dir(squeezed)` names them. Importing this package loads neither torch nor torchvision, so that
-the workflow's graph and the jobs that need no network stay quick.
+them; `dir(squeezed)` names them. Importing this package loads neither torch nor torchvision, so
+that the workflow's graph and the jobs that need no network stay quick.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""What an architecture is made of, asked while the graph is built and without torch in this process."""
+"""What an architecture is made of: asked while the graph is built, so without torch here."""
 
 import hashlib
 import json

@@ -105,8 +105,9 @@ def complete_variants(
             that it cannot have is left out, and `experiment["left_out"]` says why.
 
     Raises:
-        UserError: for a variant that the architecture cannot have, an unknown step or parent, a circle of parents, a step that trains what
-            cannot be trained, two recipes that are the same, or a setting that is not the step's.
+        UserError: for a variant that the architecture cannot have, an unknown step or parent, a
+            circle of parents, a step that trains what cannot be trained, two recipes that are the
+            same, or a setting that is not the step's.
     """
     where = f"experiments.{name}.variants"
     given = experiment["variants"]
@@ -141,9 +142,7 @@ def complete_variants(
         section["variants"] = chosen_variants(wanted, recipes, place)
 
 
-def chosen_variants(
-    wanted: Iterable[str], recipes: Mapping[str, Recipe], where: str
-) -> list[str]:
+def chosen_variants(wanted: Iterable[str], recipes: Mapping[str, Recipe], where: str) -> list[str]:
     """Return the variants that names and properties choose, in the order of the recipes.
 
     Raises:

@@ -52,6 +52,8 @@ class Dataset(Protocol):
     """Mean of each channel over the training images, in [0, 1]."""
     std: list[float]
     """Standard deviation of each channel over the training images."""
+    preprocessing: dict[str, Any]
+    """How an image file becomes pixels (`squeezed.data.geometry.Geometry.facts`)."""
     source: dict[str, Any]
     """Where the images come from: `kind`, `name` and SHA-256, no path of a machine."""
 

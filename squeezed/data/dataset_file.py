@@ -23,6 +23,7 @@ class StoredDataset:
         self.class_names: list[str] = header["class_names"]
         self.mean: list[float] = header["mean"]
         self.std: list[float] = header["std"]
+        self.preprocessing: dict[str, Any] = header["preprocessing"]
         self.source: dict[str, Any] = header["source"]
 
 

@@ -1,66 +1,98 @@
-"""One image file to an array: read, converted to RGB, resized and cropped."""
+"""One image file to an array: read, turned upright, converted to RGB.
+
+What becomes of each pixel format is said at `open_rgb`.
+"""
 
 import io
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from squeezed.foundation.errors import first_line
 
 EXTENSIONS = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+    {
+        *(".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"),
+        *(".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+    }
 )
 
-# What Pillow raises for a file that is no image, or is truncated or damaged.
-UNREADABLE = (
-    UnidentifiedImageError,
-    Image.DecompressionBombError,
-    OSError,
-    ValueError,
-    SyntaxError,
-)
+KNOWN_OTHERS = {
+    ".heic": "HEIC",
+    ".heif": "HEIF",
+    ".jxl": "JPEG XL",
+    ".dng": "camera raw",
+    ".cr2": "camera raw",
+    ".nef": "camera raw",
+    ".arw": "camera raw",
+    ".dcm": "DICOM",
+    ".svg": "SVG",
+    ".npy": "NumPy",
+    ".jp2": "JPEG 2000",
+    ".psd": "Photoshop",
+}
+"""Pictures that are not read, by extension: where a class holds some, they are missed."""
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """How an image of any size becomes one of a fixed size."""
+class UnreadableImage(Exception):
+    """An image file that cannot be read, with the reason in a few words."""
 
-    resize: int | None
-    """The shorter side is resized to this many pixels (bilinear); None: as it is."""
-    crop: int | None
-    """Side of the central square that is kept; None: all of it."""
 
-    def apply(self, image: Image.Image) -> Image.Image:
-        """Resize and crop as torchvision's `Resize` and `CenterCrop` do to a PIL image."""
-        if self.resize is not None:
-            width, height = image.size
-            shorter = min(width, height)
-            size = (int(self.resize * width / shorter), int(self.resize * height / shorter))
-            if size != image.size:
-                image = image.resize(size, Image.Resampling.BILINEAR)
-        if self.crop is not None:
-            left = round((image.width - self.crop) / 2)
-            top = round((image.height - self.crop) / 2)
-            # Outside of a smaller image the crop is black.
-            image = image.crop((left, top, left + self.crop, top + self.crop))
-        return image
+# What reading an image file raises that is not there, is no image, or is truncated or damaged.
+UNREADABLE = (UnreadableImage, OSError)
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image upright, by its EXIF orientation."""
+
+TIFF_BITS, TIFF_MEANING, TIFF_PALETTE = 258, 262, 320
+WHITE_IS_ZERO = 0
 
 
 def open_rgb(content: bytes) -> Image.Image:
-    """Decode an image file and convert it to RGB: transparency is dropped, grey is repeated.
+    """Decode an image file, upright and in RGB with 8 bits a channel.
+
+    Grey is repeated, transparency dropped. Grey of 9 to 16 bits keeps its upper 8, out of as many
+    as the file says that it has; 32-bit numbers must be in [0, 255], floating point numbers in
+    [0, 1], because a file does not say what its range is.
 
     Raises:
-        one of UNREADABLE: if it is not a whole image.
+        UnreadableImage: if it is not a whole image, or its numbers are of another range.
     """
-    with Image.open(io.BytesIO(content)) as image:
-        image.load()
-        if image.mode.startswith("I;16") or image.mode == "I":
-            # 16 bits to 8: Pillow would clip instead.
-            grey = np.asarray(image, dtype=np.uint32) >> 8
-            return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
-        if image.mode == "P" and "transparency" in image.info:
-            return image.convert("RGBA").convert("RGB")
-        return image.convert("RGB")
+    return open_rgb_and_brightest(content)[0]
+
+
+def open_rgb_and_brightest(content: bytes) -> tuple[Image.Image, float | None]:
+    """Return what `open_rgb` and `brightest_grey` do, decoding once."""
+    image = _decoded(content)
+    orientation = _orientation(image)
+    rgb = _rgb(image)
+    if orientation in _UPRIGHT:
+        rgb = rgb.transpose(_UPRIGHT[orientation])
+    return rgb, _brightest(image)
+
+
+def brightest_grey(content: bytes) -> float | None:
+    """Return the brightest value of a grey image of 16 bits, in [0, 1]; None for all others.
+
+    None brighter than 1/16 means that 12 bits were stored in 16. As cheap as a format allows, but
+    the file is read to its end.
+
+    Raises:
+        UnreadableImage: if it is not a whole image, or its numbers are of another range.
+    """
+    image = _decoded(content, draft=True)
+    if image.mode in ("I", "F", "LAB", "HSV"):
+        _rgb(image)
+    return _brightest(image)
 
 
 def to_array(image: Image.Image) -> NDArray[np.uint8]:
@@ -68,12 +100,115 @@ def to_array(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image, dtype=np.uint8).transpose(2, 0, 1)
 
 
-def check_readable(content: bytes) -> None:
-    """Read an image file to its end, as cheaply as its format allows.
+def _decoded(content: bytes, draft: bool = False) -> Image.Image:
+    """Read an image file to its end; with `draft`, as cheaply as its format allows."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if draft:
+                image.draft("RGB", (1, 1))  # JPEG: an eighth of the size; all data is read
+            image.load()
+            return image
+    except MemoryError:
+        raise
+    except UnidentifiedImageError as error:
+        raise UnreadableImage(_no_image(content)) from error
+    # Nothing narrower: damaged files lead Pillow's decoders to whatever error comes first.
+    except Exception as error:
+        raise UnreadableImage(first_line(error)) from error
 
-    Raises:
-        one of UNREADABLE: if it is not a whole image.
-    """
-    with Image.open(io.BytesIO(content)) as image:
-        image.draft("RGB", (1, 1))  # JPEG: an eighth of the size; the data is read to its end
-        image.load()
+
+def _no_image(content: bytes) -> str:
+    """Say what a file is that is no image."""
+    start = content[:200].lstrip().lower()
+    if not content:
+        return "it is empty"
+    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return "it is an HTML page: what a server says in place of an image"
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS in place of the image (`git lfs pull` brings the images)"
+    if content[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif"):
+        return "it is a HEIC image, which is not read: convert it to JPEG or PNG"
+    if not any(content):
+        return "it holds nothing but zeros"
+    return f"it is no image of a kind that is read; it begins with {content[:12]!r}"
+
+
+def _brightest(image: Image.Image) -> float | None:
+    if not image.mode.startswith("I;16"):
+        return None
+    return float(_sixteen_bit_grey(image).max()) / 0xFFFF
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except MemoryError:
+        raise
+    # What cannot be understood does not say that the image lies on its side.
+    except Exception:
+        return 1
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return _from_grey(_sixteen_bit_grey(image) >> 8)
+    if image.mode == "I":
+        return _from_grey(_whole_numbers(image))
+    if image.mode == "F":
+        return _from_grey(_fractions(image))
+    if image.mode == "P":
+        _widen_palette(image)
+    try:
+        if image.mode == "P" and "transparency" in image.info:
+            image = image.convert("RGBA")
+        elif image.mode in ("RGBa", "La"):  # colours were multiplied by the opacity
+            image = image.convert("RGBA" if image.mode == "RGBa" else "LA")
+        return image.convert("RGB")
+    except ValueError as error:
+        raise UnreadableImage(f"its pixels are {image.mode}: {first_line(error)}") from error
+
+
+def _from_grey(values: NDArray[np.integer]) -> Image.Image:
+    return Image.fromarray(values.astype(np.uint8)).convert("RGB")
+
+
+def _sixteen_bit_grey(image: Image.Image) -> NDArray[np.uint16]:
+    """Return grey of 9 to 16 bits, spread over all 16."""
+    tags = getattr(image, "tag_v2", {})
+    grey = np.asarray(image).astype(np.uint16) << (16 - int(tags.get(TIFF_BITS, (16,))[0]))
+    return ~grey if tags.get(TIFF_MEANING) == WHITE_IS_ZERO else grey
+
+
+def _whole_numbers(image: Image.Image) -> NDArray[np.integer]:
+    """Return grey of 32 bits, whose range no file says."""
+    grey = np.asarray(image)
+    if image.format == "PPM":  # Pillow has stretched it to 16 bits
+        return grey.clip(0, 0xFFFF) >> 8
+    _refuse_range(grey, "32-bit or signed whole numbers", 255)
+    return grey
+
+
+def _fractions(image: Image.Image) -> NDArray[np.integer]:
+    """Return grey of floating point numbers, whose range no file says."""
+    grey = np.asarray(image)
+    _refuse_range(grey, "floating point numbers", 1)
+    if getattr(image, "tag_v2", {}).get(TIFF_MEANING) == WHITE_IS_ZERO:
+        grey = 1 - grey
+    return np.rint(grey * np.float32(255)).astype(np.int32)
+
+
+def _refuse_range(grey: NDArray[np.generic], what: str, largest: int) -> None:
+    low, high = float(grey.min()), float(grey.max())
+    if not (low >= 0 and high <= largest):
+        raise UnreadableImage(
+            f"its pixels are {what} from {low:g} to {high:g}, but must be in [0, {largest}], "
+            "because a file does not say what is white: convert it to 8 bits"
+        )
+
+
+def _widen_palette(image: Image.Image) -> None:
+    """Take a TIFF's palette for what it is where its 16-bit colours were written in 8 bits."""
+    colours = getattr(image, "tag_v2", {}).get(TIFF_PALETTE)
+    if colours and max(colours) < 256:
+        entries = len(colours) // 3  # all reds, then all greens, then all blues
+        image.putpalette([colours[c * entries + i] for i in range(entries) for c in range(3)])

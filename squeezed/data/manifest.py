@@ -11,7 +11,8 @@ from PIL import Image
 
 from squeezed.data.dataset import SPLITS, Images, Labels
 from squeezed.data.dataset_file import StoredDataset, write_dataset_file
-from squeezed.data.image_files import UNREADABLE, Geometry, open_rgb, to_array
+from squeezed.data.geometry import Geometry
+from squeezed.data.image_files import UNREADABLE, open_rgb, to_array
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.workers import configured_workers
 
@@ -164,6 +165,7 @@ def write_manifest(
         "root": root.as_posix(),
         "class_names": list(class_names),
         "geometry": {"resize": geometry.resize, "crop": geometry.crop},
+        "preprocessing": geometry.facts(),
         "image_size": list(train.pixels(0).shape[1:]),
         "mean": mean,
         "std": std,

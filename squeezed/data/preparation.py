@@ -14,7 +14,7 @@ from squeezed.data.class_folders import ClassFolders, arrange
 from squeezed.data.dataset import SPLITS
 from squeezed.data.downloads import check_md5, download
 from squeezed.data.extraction import extract
-from squeezed.data.image_files import Geometry
+from squeezed.data.geometry import AS_IT_IS, Geometry
 from squeezed.data.image_trees import ImageTree, open_tree
 from squeezed.data.imagenet import FlatValidationTree
 from squeezed.data.manifest import write_manifest
@@ -37,6 +37,8 @@ class Contents:
     class_names: list[str]
     source: dict[str, Any]
     """Names and SHA-256, no path of a machine."""
+    geometry: Geometry = AS_IT_IS
+    """What brought the images to one size."""
 
 
 def prepare_dataset(name: str, settings: Mapping[str, Any], output: Path, downloads: Path) -> None:
@@ -78,6 +80,7 @@ def _prepare_memory(name: str, settings: Mapping[str, Any], output: Path, downlo
         class_names=contents.class_names,
         splits=splits,
         source=contents.source,
+        geometry=contents.geometry,
         normalisation=_normalisation(settings),
     )
 
@@ -159,7 +162,8 @@ def _read_tree(settings: Mapping[str, Any], downloads: Path) -> Contents:
     geometry = Geometry(settings["resize"], settings["crop"])
     splits, digest = read_into_memory(tree, folders, geometry)
     sha256 = digest if path.is_dir() else sha256_of(path)
-    return Contents(splits, folders.class_names, {**_named(source, path), "sha256": sha256})
+    provenance = {**_named(source, path), "sha256": sha256}
+    return Contents(splits, folders.class_names, provenance, geometry)
 
 
 READERS: dict[str, Callable[[Mapping[str, Any], Path], Contents]] = {

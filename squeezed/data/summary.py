@@ -36,6 +36,7 @@ def summarise(dataset: Dataset, settings: Mapping[str, Any], stamp: str | None) 
         "image_width": dataset.image_size[1],
         "mean": dataset.mean,
         "std": dataset.std,
+        "preprocessing": dataset.preprocessing,
         "storage": settings["storage"],
     }
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from squeezed.data.dataset import SPLITS, Images, Labels
 from squeezed.data.dataset_file import StoredDataset, write_dataset_file
+from squeezed.data.geometry import AS_IT_IS, Geometry
 
 KIND = "squeezed_dataset"
 
@@ -63,6 +64,7 @@ def write_tensor_dataset(
     class_names: list[str],
     splits: Mapping[str, tuple[NDArray[np.uint8], Labels]],
     source: Mapping[str, Any],
+    geometry: Geometry = AS_IT_IS,
     normalisation: tuple[list[float], list[float]] | None = None,
 ) -> None:
     """Write a data set file, whole or not at all; the same content gives the same bytes.
@@ -74,6 +76,7 @@ def write_tensor_dataset(
         splits: `train`, `validation` and `test`, each as images of shape (n, 3, H, W) and labels
             of shape (n,).
         source: where the images come from (names and checksums, no path of a machine).
+        geometry: what brought the images to one size.
         normalisation: mean and standard deviation of each channel; default: those of all training
             images.
     """
@@ -89,6 +92,7 @@ def write_tensor_dataset(
         "class_names": list(class_names),
         "mean": mean,
         "std": std,
+        "preprocessing": geometry.facts(),
         "source": dict(source),
     }
     write_dataset_file(path, KIND, header, tensors)

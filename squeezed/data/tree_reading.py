@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from squeezed.data.class_folders import ClassFolders, and_others
 from squeezed.data.dataset import Labels
-from squeezed.data.image_files import UNREADABLE, Geometry, check_readable, open_rgb, to_array
+from squeezed.data.geometry import Geometry
+from squeezed.data.image_files import UNREADABLE, brightest_grey, open_rgb, to_array
 from squeezed.data.image_trees import ImageTree
 from squeezed.foundation.errors import UserError, first_line
 from squeezed.foundation.progress import track
@@ -81,7 +82,7 @@ def check_files(root: Path, names: Sequence[str]) -> str:
     def check(name: str) -> tuple[str, bytes, str]:
         try:
             content = (root / name).read_bytes()
-            check_readable(content)
+            brightest_grey(content)
         except UNREADABLE as error:
             return name, b"", first_line(error)
         return name, hashlib.sha256(content).digest(), ""

@@ -1,35 +1,24 @@
-"""Table I for one variant but for its times: what it predicts and weighs. Loads no torch."""
+"""Table I for one graph but for its times: what it predicts and weighs. Loads no torch."""
 
-import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from squeezed.data import Split
+from squeezed.evaluation.engine_matrix import engine_metrics, run_engine
 from squeezed.evaluation.predictions import accuracy_metrics
 from squeezed.foundation.progress import track
-from squeezed.graphs.engine import Engine
-from squeezed.graphs.integer_weights import prepare_weights
+from squeezed.graphs.engines import CannotRun, Engine, engines_of, open_engine
+from squeezed.graphs.graph_file import read_graph
 from squeezed.graphs.layers import Layer, list_layers, totals
 from squeezed.graphs.peak_memory import peak_memory_bytes
 from squeezed.graphs.sizes import gzipped_bytes, size_bytes
 
 MIB = 2**20
-
-
-@dataclass(frozen=True)
-class Files:
-    """The files of a variant and of the baseline that it is compared with."""
-
-    model: Path
-    """`.safetensors`."""
-    onnx: Path
-    baseline_onnx: Path
-    """The same as `onnx` where the variant is the baseline."""
 
 
 @dataclass(frozen=True)
@@ -39,53 +28,76 @@ class Evaluation:
     metrics: dict[str, Any]
     """Exact figures."""
     measured: dict[str, Any]
-    """Memory, and which form of the weights this processor ran."""
+    """Memory, and how this processor multiplied 8-bit integers."""
     layers: list[Layer]
     logits: NDArray[np.float32]
+    """Of the first engine."""
     baseline_predictions: NDArray[np.int64]
 
 
-def evaluate(files: Files, split: Split, *, batch_size: int, threads: int) -> Evaluation:
-    """Run a variant and the baseline on all images of `split`.
+def evaluate(
+    graph: Path,
+    baseline: Path,
+    split: Split,
+    *,
+    batch_size: int,
+    threads: int,
+    engines: Sequence[str] = ("onnxruntime",),
+) -> Evaluation:
+    """Run a graph and the baseline's on all images of `split`.
 
     Args:
-        files: the exported variant and baseline.
+        graph: the file, as it is deployed.
+        baseline: the graph that it is compared with; the same file where it is the baseline.
         split: the test images.
         batch_size: of every call.
-        threads: of ONNX Runtime.
+        threads: of each engine.
+        engines: those to run it with; it is judged by the first one.
 
     Raises:
-        UserError: if a file cannot be run.
+        UserError: if a file cannot be run by the first engine, or an engine is not installed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = prepare_weights(files.onnx, Path(folder))
-        logits = _logits(path, threads, split, batch_size, "test images")
-        other = logits
-        if files.onnx != files.baseline_onnx:
-            other = _logits(files.baseline_onnx, threads, split, batch_size, "baseline")
-        height, width = split.images(np.arange(1)).shape[2:]
-        memory = peak_memory_bytes(
-            path, threads=threads, batch_size=batch_size, image_size=(height, width)
-        )
-        measured = {
-            "peak_memory_mib": None if memory is None else round(memory / MIB, 1),
-            "int8_weights": path != files.onnx,
-        }
-    layers = list_layers(onnx.load(files.onnx))
+
+    def predict(engine: Engine) -> NDArray[np.float32]:
+        batches = track(split.batches(batch_size), engine.name, total=-(-len(split) // batch_size))
+        return engine.predict_batches(images for images, _ in batches)
+
+    names = engines_of(graph, engines)
+    results = [run_engine(name, graph, threads, predict) for name in names]
+    if results[0].logits is None:
+        raise CannotRun(str(results[0].problem))
+    logits = results[0].logits
+    predictions = logits.argmax(axis=1)
+    other = predictions
+    if graph != baseline:
+        (name, *_) = engines_of(baseline, engines)
+        other = predict(open_engine(baseline, threads, name)).argmax(axis=1)
+    layers: list[Layer] = []
+    if graph.suffix == ".onnx":
+        layers = list_layers(read_graph(graph), results[0].executed)
+    stored = {
+        layer.layer: layer.stored for layer in layers if layer.layer in results[0].executed
+    } or results[0].executed
+    measured: dict[str, Any] = {}
+    for index, result in enumerate(results):
+        prefix = f"{result.engine}_" if index else ""
+        memory = None
+        if result.logits is not None:
+            memory = peak_memory_bytes(
+                graph,
+                threads=threads,
+                batch_size=batch_size,
+                image_shape=split.images(np.arange(1)).shape[1:],
+                engine=result.engine,
+            )
+        measured[f"{prefix}peak_memory_mib"] = None if memory is None else round(memory / MIB, 1)
+        measured[f"{prefix}integer_path"] = result.integer_path
     metrics = {
-        **accuracy_metrics(split.labels, logits.argmax(axis=1), other.argmax(axis=1)),
-        "model_size_bytes": size_bytes(files.model),
-        "model_gzipped_bytes": gzipped_bytes(files.model),
-        "onnx_size_bytes": size_bytes(files.onnx),
-        "onnx_gzipped_bytes": gzipped_bytes(files.onnx),
+        **accuracy_metrics(split.labels, predictions, other),
+        "onnx_size_bytes": size_bytes(graph),
+        "onnx_gzipped_bytes": gzipped_bytes(graph),
         **totals(layers),
+        **engine_metrics(results, stored, split.labels),
         "batch_size": batch_size,
     }
-    return Evaluation(metrics, measured, layers, logits, other.argmax(axis=1))
-
-
-def _logits(
-    path: Path, threads: int, split: Split, batch_size: int, name: str
-) -> NDArray[np.float32]:
-    batches = track(split.batches(batch_size), name, total=-(-len(split) // batch_size))
-    return Engine(path, threads).logits_of(images for images, _ in batches)
+    return Evaluation(metrics, measured, layers, logits, other)

@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnxscript import opset20 as op
 
-AVERAGES = "averages"
-"""What the constant of an average over windows of several sizes is called: no weights."""
-
 
 def exported_average_pools() -> dict[Callable[..., Any], Callable[..., Any]]:
     """Return what PyTorch's exporter is to write for each adaptive average pooling."""

@@ -15,10 +15,13 @@ import torch
 from onnx import TensorProto, helper
 
 from squeezed import __version__
+from squeezed.data.dataset import Dataset
 from squeezed.foundation.errors import UserError, first_line
 from squeezed.graphs.averaging import average_globally, exported_average_pools
+from squeezed.graphs.graph_file import GraphCard
 from squeezed.graphs.naming import name_by_modules
 from squeezed.networks.classifier import Classifier
+from squeezed.networks.network_file import NetworkCard
 
 OPSET = 20
 """Holds every activation of torchvision's networks as one operator (Gelu came last)."""
@@ -74,6 +77,28 @@ def export_network(model: Classifier, image_size: tuple[int, int]) -> onnx.Model
     graph = onnx.shape_inference.infer_shapes(graph, strict_mode=True)
     onnx.checker.check_model(graph, full_check=True)
     return graph
+
+
+def describe(card: NetworkCard, dataset: Dataset) -> GraphCard:
+    """Return the card of the graph of a network.
+
+    Args:
+        card: the network's.
+        dataset: what it was made for, which knows how a picture becomes its input.
+    """
+    facts = dataset.preprocessing
+    return GraphCard(
+        class_names=card.class_names,
+        image_size=card.image_size,
+        mean=card.mean,
+        std=card.std,
+        architecture=card.architecture,
+        variant=card.variant,
+        seed=card.seed,
+        resize=facts["resize"],
+        crop=facts["crop"],
+        recipe=[card.recipe],
+    )
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import onnx
 
-from squeezed.graphs.averaging import AVERAGES
+from squeezed.graphs.weighted_nodes import AVERAGES
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")

@@ -1,6 +1,7 @@
 """How much memory a process takes that does nothing but run one deployed model. Loads no torch.
 
-`python -m squeezed.graphs.peak_memory MODEL THREADS BATCH HEIGHT WIDTH` prints it in bytes.
+`python -m squeezed.graphs.peak_memory GRAPH ENGINE THREADS BATCH CHANNELS HEIGHT WIDTH` prints it
+in bytes.
 """
 
 import subprocess
@@ -9,19 +10,31 @@ from pathlib import Path
 
 import numpy as np
 
-from squeezed.graphs.engine import Engine
+from squeezed.graphs.engines import open_engine
 
 
 def peak_memory_bytes(
-    path: Path, *, threads: int, batch_size: int, image_size: tuple[int, int]
+    path: Path,
+    *,
+    threads: int,
+    batch_size: int,
+    image_shape: tuple[int, ...],
+    engine: str = "onnxruntime",
 ) -> int | None:
     """Run three batches in a process of its own and return the most memory it ever held.
 
+    Args:
+        path: the graph.
+        threads: of the engine.
+        batch_size: images of each batch.
+        image_shape: channels, height and width.
+        engine: one of `squeezed.graphs.engines.ENGINES`.
+
     Returns:
-        Bytes of resident memory, the interpreter's and ONNX Runtime's own among them; None where
+        Bytes of resident memory, the interpreter's and the engine's own among them; None where
         the operating system does not say (other than Linux and macOS).
     """
-    arguments = [str(value) for value in (path, threads, batch_size, *image_size)]
+    arguments = [str(value) for value in (path, engine, threads, batch_size, *image_shape)]
     finished = subprocess.run(
         [sys.executable, "-m", "squeezed.graphs.peak_memory", *arguments],
         stdout=subprocess.PIPE,
@@ -46,11 +59,12 @@ def _own_peak_bytes() -> int:
 
 
 def _main() -> None:
-    path, threads, batch_size, height, width = sys.argv[1:]
-    engine = Engine(path, int(threads))
-    images = np.zeros((int(batch_size), 3, int(height), int(width)), dtype=np.float32)
+    path, name, *numbers = sys.argv[1:]
+    threads, *shape = (int(number) for number in numbers)
+    engine = open_engine(path, threads, name)
+    images = np.zeros(shape, dtype=np.float32)
     for _ in range(3):
-        engine.logits(images)
+        engine.predict(images)
     sys.stdout.write(str(_own_peak_bytes()))
 
 

@@ -1,4 +1,4 @@
-"""What an architecture is made of: `python -m squeezed.networks.facts NAME ARGUMENTS` (JSON) prints it.
+"""Print what an architecture is made of: `python -m squeezed.networks.facts NAME ARGUMENTS` (JSON).
 
 In a process of its own, because it loads torchvision (`squeezed.configuration.architectures`).
 """

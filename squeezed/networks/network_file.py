@@ -1,7 +1,7 @@
-"""A model as one self-describing `.safetensors` file that runs no code when it is read.
+"""A network as one self-describing `.safetensors` file that runs no code when it is read.
 
-The file holds the tensors, and in its header a `ModelCard`: all that is needed to build the model
-again and to know how it was made. The same model gives the same bytes.
+The file holds the tensors, and in its header a `NetworkCard`: all that is needed to build it again
+and to know how it was made. The same network gives the same bytes. Nothing is ever unpickled.
 """
 
 import dataclasses
@@ -13,18 +13,19 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from squeezed.foundation.errors import UserError
+from squeezed.configuration.settings import read_settings
+from squeezed.foundation.errors import UserError, first_line
 from squeezed.foundation.files import atomic_path
 from squeezed.networks import Classifier, build_network
-from squeezed.networks.ablated import remove_last_convolutions
-from squeezed.networks.quantized import add_quantized_structure
+from squeezed.networks.edits import replay
+from squeezed.networks.state import load_state
 
-HEADER_KEY = "squeezed_model"
+HEADER_KEY = "squeezed_network"
 
 
-@dataclass
-class ModelCard:
-    """What a model file says of its model."""
+@dataclass(frozen=True)
+class NetworkCard:
+    """What a network file says of its network."""
 
     architecture: str
     arguments: dict[str, Any]
@@ -35,19 +36,16 @@ class ModelCard:
     std: list[float]
     variant: str
     seed: int
-    settings: dict[str, Any] = field(default_factory=dict)
-    """The parameters that the variant was made with."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """The step that made it and its settings."""
     parents: dict[str, str] = field(default_factory=dict)
-    """SHA-256 of each file that the model was made from, by name."""
-    ablated_convolutions: int = 0
-    """How many of the last convolutions were removed (Algorithm 2)."""
-    quantization: dict[str, Any] | None = None
-    """Which layers are quantized, and how (`squeezed.networks.quantized.add_quantized_structure`);
-    the integers, scales and zero points are tensors of the file."""
+    """SHA-256 of each file that the network was made from, by name."""
+    edits: list[dict[str, Any]] = field(default_factory=list)
+    """What was done to the architecture's structure, in order (`squeezed.networks.edits`)."""
 
 
-def save_model(path: str | Path, model: Classifier, card: ModelCard) -> None:
-    """Write a model file, whole or not at all.
+def save_network(path: str | Path, model: Classifier, card: NetworkCard) -> None:
+    """Write a network file, whole or not at all.
 
     Args:
         path: the `.safetensors` file.
@@ -64,47 +62,56 @@ def save_model(path: str | Path, model: Classifier, card: ModelCard) -> None:
         save_file(tensors, temporary, metadata={HEADER_KEY: header})
 
 
-def read_card(path: str | Path) -> ModelCard:
-    """Read what a model file says of its model, without its tensors.
+def read_card(path: str | Path) -> NetworkCard:
+    """Read what a network file says of its network, without its tensors.
 
     Raises:
-        UserError: if the file is missing or is not a model file.
+        UserError: if the file is missing or is not a network file.
     """
     try:
         with safe_open(path, framework="pt") as file:
             fields = json.loads((file.metadata() or {})[HEADER_KEY])
-        height, width = fields["image_size"]
-        return ModelCard(**{**fields, "image_size": (height, width)})
+        return read_settings(NetworkCard, fields)
     except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
-        raise UserError(f"{path} is not a model file of squeezed ({error})") from error
+        raise UserError(
+            f"{path} is not a network file of squeezed ({first_line(error)})"
+        ) from error
 
 
-def load_model(path: str | Path) -> tuple[Classifier, ModelCard]:
-    """Read a model file; the model is in evaluation mode, on the CPU.
+def build_described(card: NetworkCard) -> Classifier:
+    """Build the network that a card describes, edits and all, with undefined weights.
 
     Raises:
-        UserError: if the file is missing, is not a model file, or its tensors do not fit.
+        UserError: if there is no such architecture, or an edit does not fit it.
     """
-    card = read_card(path)
     network = build_network(
         card.architecture,
         num_classes=len(card.class_names),
         image_size=card.image_size,
         arguments=card.arguments,
     )
-    if card.ablated_convolutions:
-        remove_last_convolutions(network, card.ablated_convolutions, card.image_size)
-    if card.quantization:
-        add_quantized_structure(network, card.quantization)
-    state = {}
-    with safe_open(path, framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118 (safe_open is no mapping)
-            state[name] = file.get_tensor(name)
+    network = replay(network, card.edits, card.image_size)
+    return Classifier(network, card.mean, card.std).eval()
+
+
+def load_network(path: str | Path) -> tuple[Classifier, NetworkCard]:
+    """Read a network file; the network is in evaluation mode, on the CPU.
+
+    Raises:
+        UserError: if the file is missing, is not a network file, or its tensors do not fit.
+    """
+    card = read_card(path)
     try:
-        network.load_state_dict(state)
+        model = build_described(card)
+    except UserError as error:
+        raise UserError(f"{path} cannot be built again: {error}") from error
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    try:
+        load_state(model.network, tensors)
     except RuntimeError as error:
-        first_line = str(error).splitlines()[0]
+        # Its first line names the class only.
         raise UserError(
-            f"{path}: its tensors do not fit {card.architecture} ({first_line})"
+            f"{path}: its tensors do not fit {card.architecture} ({first_line(error)})"
         ) from error
-    return Classifier(network, card.mean, card.std).eval(), card
+    return model, card

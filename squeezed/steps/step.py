@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ class Workshop:
     """cpu, cuda or auto."""
     threads: int
     resume_path: Path | None
+    """Where a training may keep its state."""
+    architecture: Mapping[str, Any] | None = None
+    """The experiment's section, which a baseline is made of: `name`, `arguments`, `weights`."""
 
 
 @dataclass

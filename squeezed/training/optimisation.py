@@ -1,11 +1,12 @@
 """Gradient descent: which parameters move, how far, and how that changes over a training."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
+
+from squeezed.training.settings import TrainingSettings
 
 
 def schedule(name: str, steps: int, warmup_share: float) -> Callable[[int], float]:
@@ -33,16 +34,16 @@ def schedule(name: str, steps: int, warmup_share: float) -> Callable[[int], floa
     return share
 
 
-def sgd(parameters: Sequence[nn.Parameter], settings: Mapping[str, Any]) -> torch.optim.SGD:
+def sgd(parameters: Sequence[nn.Parameter], settings: TrainingSettings) -> torch.optim.SGD:
     """Return SGD with Nesterov momentum; biases and batch norms get no weight decay."""
     decayed = [parameter for parameter in parameters if parameter.ndim > 1]
     others = [parameter for parameter in parameters if parameter.ndim <= 1]
     return torch.optim.SGD(
         [
-            {"params": decayed, "weight_decay": settings["weight_decay"]},
+            {"params": decayed, "weight_decay": settings.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ],
-        lr=settings["learning_rate"],
-        momentum=settings["momentum"],
-        nesterov=settings["momentum"] > 0,
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
     )

@@ -1,8 +1,8 @@
-"""Training in several processes on one machine, started by torchrun.
+"""Training, in as many processes as the settings say, started by torchrun.
 
 Each process holds the whole model and computes on its share of every batch; gradients are averaged
-(DistributedDataParallel). The caller of `train` waits outside, and gets what one process would
-have given it.
+(DistributedDataParallel). The caller waits outside, and gets what one process would have given it.
+What goes to the processes are network files, tensors and JSON: nothing is unpickled.
 """
 
 import ctypes
@@ -17,134 +17,127 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file
-from torch import Tensor, distributed, nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from squeezed.data.share import WHOLE, Share
+from squeezed.data.dataset import Dataset
 from squeezed.foundation.errors import UserError
+from squeezed.networks.classifier import Classifier
+from squeezed.networks.network_file import NetworkCard, save_network
+from squeezed.networks.state import load_state
+from squeezed.training import worker
+from squeezed.training.loop import TrainingResult, run_epochs
+from squeezed.training.settings import TrainingSettings
+from squeezed.training.teacher import Teacher
 
 RESTARTS = 3
 """How often torchrun starts all processes anew after one died; they go on from the resume file."""
 
-JOB_FILE = "job.pt"
-STATE_FILE = "state.safetensors"
-RESULT_FILE = "result.json"
-ERROR_FILE = "error.txt"
 
+def train(
+    model: Classifier,
+    dataset: Dataset,
+    settings: TrainingSettings,
+    *,
+    card: NetworkCard,
+    seed: int,
+    device: str = "cpu",
+    threads: int = 1,
+    masks: Mapping[str, Tensor] | None = None,
+    trainable: Iterable[str] | None = None,
+    teacher: Teacher | None = None,
+    resume_path: str | Path | None = None,
+) -> TrainingResult:
+    """Train `model` in place by SGD; it ends with its best epoch's weights, in evaluation mode.
 
-@dataclasses.dataclass(frozen=True)
-class Team:
-    """The processes that train one model together. Alone, each method does nothing."""
-
-    share: Share = WHOLE
-
-    @property
-    def alone(self) -> bool:
-        """Whether there is one process only."""
-        return self.share.processes == 1
-
-    @property
-    def leads(self) -> bool:
-        """Whether this process writes the files."""
-        return self.share.rank == 0
-
-    def synchronise_batch_norms(self, model: nn.Module, device: torch.device) -> None:
-        """Let batch norms normalise by the whole batch, in place; on GPUs only.
-
-        PyTorch has none for processors: there each process uses its share's statistics.
-        """
-        if not self.alone and device.type == "cuda":
-            nn.SyncBatchNorm.convert_sync_batchnorm(model)
-
-    def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """Return `model`, made to average its gradients over the team."""
-        if self.alone:
-            return model
-        return nn.parallel.DistributedDataParallel(
-            model, device_ids=[device.index] if device.type == "cuda" else None
-        )
-
-    def weigh(self, loss: Tensor, images: int, batch: int) -> Tensor:
-        """Return the mean loss over this share's `images`, made to count by their number.
-
-        The mean over the team of what this returns is the mean over the whole `batch`.
-        """
-        return loss if self.alone else loss * (images * self.share.processes / batch)
-
-    def add_up(self, *tensors: Tensor) -> None:
-        """Replace each tensor by its sum over the team."""
-        if not self.alone:
-            for tensor in tensors:
-                distributed.all_reduce(tensor)
-
-    def agree_on_buffers(self, model: nn.Module) -> None:
-        """Give all processes the first one's buffers (running means and variances)."""
-        if not self.alone:
-            for buffer in model.buffers():
-                distributed.broadcast(buffer, src=0)
-
-
-def current_team() -> Team:
-    """Return the team that this process trains in."""
-    if not distributed.is_initialized():
-        return Team()
-    return Team(Share(distributed.get_rank(), distributed.get_world_size()))
-
-
-def train_in_processes(
-    processes: int,
-    model: nn.Module,
-    dataset_path: Path,
-    arguments: Mapping[str, Any],
-    masks: Mapping[str, Tensor],
-    trainable: Iterable[str] | None,
-) -> dict[str, Any]:
-    """Run `squeezed.training.loop.train` in several processes and return its result's fields.
+    The best epoch is chosen on the validation images. What is frozen does not move by a bit:
+    parameters that are not trained get no weight decay, and batch norms without a trained
+    parameter stay in evaluation mode, so that their running statistics stay too.
 
     Args:
-        processes: how many.
-        model: as for `train`; it gets the trained weights.
-        dataset_path: the data set, which each process opens for itself.
-        arguments: `settings`, `seed`, `device`, `threads` and `resume_path` of `train`.
-        masks: as for `train`.
-        trainable: as for `train`.
+        model: as it is to start from (weights drawn, pruned or transplanted already).
+        dataset: its `train` split is trained on, its `validation` split chosen by.
+        settings: how; of `processes` more than one, that many train together.
+        card: describes the structure of `model`, so that processes can build it again.
+        seed: of the batches, the augmentation and dropout.
+        device: `cpu`, `cuda` or `auto`; the model returns to the CPU at the end.
+        threads: of torch on the CPU.
+        masks: for pruning: boolean tensors by parameter name as in
+            `model.network.named_parameters()`; where a mask is False the weight is zero from the
+            start and after each step.
+        trainable: for ablation: the parameters to train, by name or by prefix (`classifier`,
+            `features.0`) as in `model.network`; default: all.
+        teacher: for distillation: the loss is (1 − w) times the labels' and w times the teacher's
+            (`squeezed.training.teacher.distillation_loss`), on the same augmented images.
+        resume_path: a file that holds the state after each finished epoch. If one is there from a
+            killed run *with the same start, data, settings, masks, code and machine*, the
+            training goes on from it; any other is ignored. It is deleted at the end.
 
     Raises:
-        UserError: what the processes raised.
-        RuntimeError: if they died more often than they are restarted.
+        ValueError: if a mask or a trainable name fits no parameter.
+        UserError: if `device` is `cuda` and there is none, if the augmentation does not fit the
+            data set, an image cannot be read, or the training diverges.
+        RuntimeError: if processes died more often than they are restarted.
     """
-    with tempfile.TemporaryDirectory(prefix="squeezed-") as name:
-        folder = Path(name)  # of this user alone, so that what is unpickled from it is our own
-        job = {
-            "model": model,
-            "dataset": str(dataset_path),
-            "arguments": dict(arguments),
-            "masks": dict(masks),
-            "trainable": None if trainable is None else list(trainable),
-        }
-        torch.save(job, folder / JOB_FILE)
-        ended = subprocess.run(
-            _torchrun(processes, folder),
-            env=_environment(int(arguments["threads"])),
-            check=False,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+    if settings.processes == 1 or not settings.epochs:
+        return run_epochs(
+            model,
+            dataset,
+            settings,
+            seed=seed,
+            device=device,
+            threads=threads,
+            masks=masks,
+            trainable=trainable,
+            teacher=teacher,
+            resume_path=resume_path,
         )
-        if (folder / ERROR_FILE).exists():
-            raise UserError((folder / ERROR_FILE).read_text())
-        if ended.returncode:
-            raise RuntimeError(
-                f"training in {processes} processes ended with status {ended.returncode} "
-                f"after {RESTARTS} restarts; the reason is above"
-            )
-        model.load_state_dict(load_file(folder / STATE_FILE))
-        result: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text())
-        return result
+    job = {
+        "dataset": str(dataset.path),
+        "settings": dataclasses.asdict(settings),
+        "trainable": None if trainable is None else list(trainable),
+        "teacher": teacher and {"temperature": teacher.temperature, "weight": teacher.weight},
+        "arguments": {
+            "seed": seed,
+            "device": device,
+            "threads": threads,
+            "resume_path": None if resume_path is None else str(resume_path),
+        },
+    }
+    with tempfile.TemporaryDirectory(prefix="squeezed-") as name:
+        folder = Path(name)
+        save_network(folder / worker.NETWORK_FILE, model, card)
+        if teacher:
+            save_network(folder / worker.TEACHER_FILE, teacher.model, teacher.card)
+        save_file(
+            {key: mask.cpu().contiguous() for key, mask in (masks or {}).items()},
+            folder / worker.MASKS_FILE,
+        )
+        (folder / worker.JOB_FILE).write_text(json.dumps(job))
+        _run_processes(settings.processes, threads, folder)
+        load_state(model.network, load_file(folder / worker.STATE_FILE))
+        model.to("cpu").eval()
+        fields: dict[str, Any] = json.loads((folder / worker.RESULT_FILE).read_text())
+    return TrainingResult.from_fields(fields)
+
+
+def _run_processes(processes: int, threads: int, folder: Path) -> None:
+    ended = subprocess.run(
+        _torchrun(processes, folder),
+        env=_environment(threads),
+        check=False,
+        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+    )
+    if (folder / worker.ERROR_FILE).exists():
+        raise UserError((folder / worker.ERROR_FILE).read_text())
+    if ended.returncode:
+        raise RuntimeError(
+            f"training in {processes} processes ended with status {ended.returncode} "
+            f"after {RESTARTS} restarts; the reason is above"
+        )
 
 
 def _torchrun(processes: int, folder: Path) -> list[str]:
-    from squeezed.training import worker  # here, because it imports training, which imports us
-
     return [
         sys.executable,
         "-m",

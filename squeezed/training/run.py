@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,15 +15,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from squeezed.data.dataset import Dataset, Split
-from squeezed.data.training_batches import batch_length, batches_per_epoch, training_batches
 from squeezed.foundation.code_digest import code_digest
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.precision import autocast, usable_precision
 from squeezed.foundation.progress import track
 from squeezed.networks.classifier import Classifier
+from squeezed.networks.state import load_state
+from squeezed.training.batches import batch_length, batches_per_epoch, training_batches
 from squeezed.training.optimisation import schedule, sgd
-from squeezed.training.processes import current_team
 from squeezed.training.resume import ResumeFile
+from squeezed.training.settings import TrainingSettings
+from squeezed.training.teacher import Mixup, Teacher, distillation_loss
+from squeezed.training.team import current_team
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +40,8 @@ class EpochRecord:
     epoch: int
     """Counted from 1."""
     train_loss: float
-    """Over the augmented images as they were trained on, label smoothing included."""
+    """Over the augmented images as they were trained on, label smoothing and what a teacher adds
+    included."""
     train_accuracy: float
     validation_loss: float
     validation_accuracy: float
@@ -77,18 +80,19 @@ class TrainingRun:
         self,
         model: Classifier,
         dataset: Dataset,
-        settings: Mapping[str, Any],
+        settings: TrainingSettings,
         seed: int,
         device: torch.device,
         masks: Mapping[str, Tensor],
         trainable: Iterable[str] | None,
+        teacher: Teacher | None = None,
     ) -> None:
         self.model = model.to(device).to(memory_format=torch.channels_last)
         self.dataset = dataset
         self.settings = settings
         self.seed = seed
         self.device = device
-        self.precision = usable_precision(settings["precision"], device)
+        self.precision = usable_precision(settings.precision, device)
         parameters = dict(model.network.named_parameters())
         chosen = _chosen_names(parameters, trainable)
         self.required_gradients = [(p, p.requires_grad) for p in parameters.values()]
@@ -100,13 +104,16 @@ class TrainingRun:
         self.team.synchronise_batch_norms(self.model, device)
         self.parallel_model = self.team.wrap(self.model, device)
         self.optimizer = sgd([parameters[name] for name in chosen], settings)
-        self.steps_per_epoch = batches_per_epoch(len(dataset.train), settings["batch_size"])
+        self.steps_per_epoch = batches_per_epoch(len(dataset.train), settings.batch_size)
         self.share_of_peak = schedule(
-            settings["schedule"],
-            settings["epochs"] * self.steps_per_epoch,
-            settings["warmup_share"],
+            settings.schedule,
+            settings.epochs * self.steps_per_epoch,
+            settings.warmup_share,
         )
         self.trainable = sorted(chosen)
+        self.teacher = teacher if teacher and teacher.weight else None
+        if self.teacher:
+            self.teacher.model.to(device).to(memory_format=torch.channels_last).eval()
         self.history: list[EpochRecord] = []
         self.best_epoch = 0
         self.best_state: dict[str, Tensor] = {}
@@ -124,7 +131,8 @@ class TrainingRun:
         epoch_seed = derived_seed(self.seed, epoch)
         torch.manual_seed(epoch_seed + self.team.share.rank)
         _set_training_mode(self.model)
-        smoothing = self.settings["label_smoothing"]
+        alpha = self.settings.augmentation.mixup
+        mixup = Mixup(alpha, epoch_seed + self.team.share.rank) if alpha else None
         # Sums stay on the device: reading one would wait for it at each step.
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
@@ -134,20 +142,25 @@ class TrainingRun:
             self.dataset.train, self.settings, epoch_seed, self.device, self.team.share
         )
         if self.team.leads:
-            label = f"epoch {epoch}/{self.settings['epochs']}"
+            label = f"epoch {epoch}/{self.settings.epochs}"
             batches = track(batches, label, self.steps_per_epoch)
         for step, (images, labels) in enumerate(batches, (epoch - 1) * self.steps_per_epoch):
-            learning_rate = self.settings["learning_rate"] * self.share_of_peak(step)
+            learning_rate = self.settings.learning_rate * self.share_of_peak(step)
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate
+            partners, own_share = labels, 1.0
+            if mixup:
+                images, partners, own_share = mixup(images, labels)
             with autocast(self.device, self.precision):
                 logits = self.parallel_model(images)
             logits = logits.float()
-            loss = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+            loss = self._loss(logits, labels)
+            if mixup:
+                loss = own_share * loss + (1 - own_share) * self._loss(logits, partners)
+            if self.teacher:
+                loss = self._taught(loss, logits, images)
             self.optimizer.zero_grad(set_to_none=True)
-            whole = batch_length(
-                images_seen, self.settings["batch_size"], step % self.steps_per_epoch
-            )
+            whole = batch_length(images_seen, self.settings.batch_size, step % self.steps_per_epoch)
             self.team.weigh(loss, len(labels), whole).backward()
             self.optimizer.step()
             self.apply_masks()
@@ -186,24 +199,38 @@ class TrainingRun:
             validation_loss,
         )
 
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        smoothing = self.settings.label_smoothing
+        return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+
+    def _taught(self, loss: Tensor, logits: Tensor, images: Tensor) -> Tensor:
+        """Return the loss with the teacher's part in it."""
+        assert self.teacher
+        with torch.no_grad(), autocast(self.device, self.precision):
+            taught = self.teacher.model(images).float()
+        soft = distillation_loss(logits, taught, self.teacher.temperature)
+        return (1 - self.teacher.weight) * loss + self.teacher.weight * soft
+
     def fingerprint(self, threads: int) -> str:
         """Return a digest of all that the end of this training is a function of."""
         digest = hashlib.sha256()
         facts = {
-            "settings": dict(self.settings),
+            "settings": dataclasses.asdict(self.settings),
             "data": self.dataset.digest,
             "seed": self.seed,
             "device": self.device.type,
             "precision": self.precision,
             "threads": threads,
             "trainable": self.trainable,
+            "teacher": self.teacher and [self.teacher.temperature, self.teacher.weight],
             "torch": torch.__version__,
             "code": code_digest(Path(__file__), Path(__file__).parents[2]),
         }
         digest.update(json.dumps(facts, sort_keys=True).encode())
-        for name, tensor in self.model.network.state_dict().items():
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        for model in [self.model, *([self.teacher.model] if self.teacher else [])]:
+            for name, tensor in model.network.state_dict().items():
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         for _, dropped in self.masked:
             digest.update(dropped.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
@@ -227,7 +254,7 @@ class TrainingRun:
         for name, tensor in tensors.items():
             group, _, rest = name.partition(".")
             groups[group][rest] = tensor
-        self.model.network.load_state_dict(groups["model"])
+        load_state(self.model.network, groups["model"])
         self.best_state = groups["best"]
         optimizer = self.optimizer.state_dict()
         optimizer["state"] = {

@@ -1,4 +1,7 @@
-"""One of the processes that train together; torchrun starts it (`squeezed.training.processes`)."""
+"""One of the processes that train together; torchrun starts it (`squeezed.training.processes`).
+
+Its folder holds the job: network files, masks as tensors, and the rest as JSON.
+"""
 
 import dataclasses
 import json
@@ -8,20 +11,31 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import distributed
 
+from squeezed.configuration.settings import read_settings
 from squeezed.data import open_dataset
 from squeezed.foundation.device import resolve_device
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.files import atomic_path
-from squeezed.training.loop import train
-from squeezed.training.processes import ERROR_FILE, JOB_FILE, RESULT_FILE, STATE_FILE
+from squeezed.networks.network_file import load_network
+from squeezed.training.loop import run_epochs
+from squeezed.training.settings import TrainingSettings
+from squeezed.training.teacher import Teacher
+
+JOB_FILE = "job.json"
+NETWORK_FILE = "network.safetensors"
+TEACHER_FILE = "teacher.safetensors"
+MASKS_FILE = "masks.safetensors"
+STATE_FILE = "state.safetensors"
+RESULT_FILE = "result.json"
+ERROR_FILE = "error.txt"
 
 
 def main(folder: Path) -> None:
     """Do the job in `folder`; the first process leaves the result there."""
-    job = torch.load(folder / JOB_FILE, weights_only=False)
+    job = json.loads((folder / JOB_FILE).read_text())
     try:
         device = resolve_device(job["arguments"]["device"])
         if device.type == "cuda":
@@ -29,11 +43,17 @@ def main(folder: Path) -> None:
         _join_team(folder, "nccl" if device.type == "cuda" else "gloo")
         leads = distributed.get_rank() == 0
         logging.basicConfig(level=logging.INFO if leads else logging.WARNING, format="%(message)s")
-        result = train(
-            job["model"],
+        model, _ = load_network(folder / NETWORK_FILE)
+        teacher = None
+        if job["teacher"]:
+            teacher = Teacher(*load_network(folder / TEACHER_FILE), **job["teacher"])
+        result = run_epochs(
+            model,
             open_dataset(job["dataset"]),
-            masks=job["masks"],
+            read_settings(TrainingSettings, job["settings"]),
+            masks=load_file(folder / MASKS_FILE),
             trainable=job["trainable"],
+            teacher=teacher,
             **job["arguments"],
         )
     except UserError as error:
@@ -42,7 +62,7 @@ def main(folder: Path) -> None:
             temporary.write_text(str(error))
         return
     if leads:
-        state = {name: tensor.contiguous() for name, tensor in job["model"].state_dict().items()}
+        state = {name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}
         save_file(state, folder / STATE_FILE)
         (folder / RESULT_FILE).write_text(json.dumps(dataclasses.asdict(result)))
     distributed.barrier()

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from squeezed.steps.ablation import ablate_convolutions
+from squeezed.steps.pruning import apply_masks, pruning_masks
 from torch import nn
 
 from squeezed.attacks.carlini_wagner import Protocol, carlini_wagner
@@ -9,8 +11,6 @@ from squeezed.attacks.diagnostics import share_without_gradient
 from squeezed.attacks.victim import Victim
 from squeezed.networks import Classifier
 from squeezed.networks.quantized import gradient_of_rounding
-from squeezed.steps.ablation import ablate_convolutions
-from squeezed.steps.pruning import apply_masks, pruning_masks
 from squeezed.steps.quantization import quantize_linear_layers, quantize_model
 from tests.steps.networks import MEAN, STD, images, narrow_vgg16
 

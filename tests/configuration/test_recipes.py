@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from squeezed.configuration.completion import load_schema
-from squeezed.configuration.reading import ASSUMED, read_configuration
+from squeezed.configuration.plan import ASSUMED, read_configuration
 from squeezed.configuration.recipes import (
     PROPERTIES,
     chain_of,

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from squeezed.data import choose_indices, open_dataset
-from squeezed.data.image_files import Geometry, open_rgb
+from squeezed.data.geometry import Geometry
+from squeezed.data.image_files import open_rgb
 from squeezed.data.manifest import PathList
 from squeezed.data.preparation import prepare_dataset
 from squeezed.foundation.errors import UserError
@@ -299,6 +300,45 @@ def test_resizing_and_cropping_are_torchvision_s():
         theirs = v2.Compose([v2.Resize(72), v2.CenterCrop(64)])(image)
         ours = Geometry(72, 64).apply(image)
         assert np.array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+@pytest.mark.parametrize("storage", ["memory", "files"])
+def test_the_prepared_set_says_how_its_pixels_were_made(tmp_path, storage):
+    root = write_folder(tmp_path / "x", class_files())
+    said = prepare(tmp_path, root, storage=storage, resize=10, crop=8).preprocessing
+    assert (said["resize"], said["crop"], said["interpolation"]) == (10, 8, "bilinear")
+    assert (said["antialias"], said["orientation"], said["input_range"]) == (True, "exif", [0, 1])
+    assert "10 pixels at its shorter side" in said["text"]
+    as_it_is = prepare(tmp_path, root).preprocessing
+    assert (as_it_is["resize"], as_it_is["crop"], as_it_is["interpolation"]) == (None, None, None)
+    assert "resized" not in as_it_is["text"]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_stands_as_a_viewer_shows_it(orientation, kind):
+    """Each of EXIF's eight orientations, in every format that can hold it."""
+    stored = Image.new("RGB", (32, 16))
+    stored.paste((255, 255, 255), (0, 0, 16, 8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    stored.save(file, kind, exif=exif)
+    image = open_rgb(file.getvalue())
+    bright = np.argwhere(np.asarray(image)[..., 0] > 127)
+    assert image.size == ((32, 16) if orientation < 5 else (16, 32))
+    top, left = (bright.mean(axis=0) < np.array(image.size[::-1]) / 2).tolist()
+    # Where the stored top left corner comes to lie, in EXIF's own words.
+    assert ("top" if top else "bottom", "left" if left else "right") == {
+        1: ("top", "left"),
+        2: ("top", "right"),
+        3: ("bottom", "right"),
+        4: ("bottom", "left"),
+        5: ("top", "left"),
+        6: ("top", "right"),
+        7: ("bottom", "right"),
+        8: ("bottom", "left"),
+    }[orientation]
 
 
 def test_streamed_images_are_those_in_memory(tmp_path):

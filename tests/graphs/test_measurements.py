@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from squeezed.steps.pruning import apply_masks, pruning_masks
 from torch import nn
 
 from squeezed.evaluation.evaluation import Files, evaluate
@@ -28,7 +29,6 @@ from squeezed.graphs.layers import list_layers, totals
 from squeezed.graphs.peak_memory import peak_memory_bytes
 from squeezed.graphs.sizes import gzipped_bytes
 from squeezed.networks import VGG6, Classifier
-from squeezed.steps.pruning import apply_masks, pruning_masks
 from squeezed.steps.quantization import quantize_linear_layers, quantize_model
 from tests.graphs.test_export import card_of
 from tests.steps.networks import CLASSES, MEAN, SIZE, STD, disturb, images, tiny_vgg

@@ -1,7 +1,6 @@
 """Training: determinism, what is frozen or masked, the best epoch, and going on after a kill."""
 
 import csv
-import hashlib
 import itertools
 import json
 import os
@@ -15,16 +14,18 @@ import pytest
 import torch
 from torch.nn import functional
 
+from squeezed.configuration.settings import read_settings
 from squeezed.data import open_dataset
 from squeezed.data.preparation import prepare_dataset
 from squeezed.data.tensor_file import write_tensor_dataset
-from squeezed.data.training_batches import augment, batches_per_epoch, training_batches
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.workers import WORKERS_VARIABLE
 from squeezed.networks import create_classifier
-from squeezed.networks.network_file import load_model
-from squeezed.training.loop import evaluate_split, train
+from squeezed.networks.network_file import load_network
+from squeezed.training.batches import augment, batches_per_epoch, training_batches
+from squeezed.training.loop import evaluate_split, run_epochs
 from squeezed.training.optimisation import schedule
+from squeezed.training.settings import AugmentationSettings, TrainingSettings
 from tests.made_sources import PROJECT, class_files, dataset_settings, write_folder
 
 ARCHITECTURE = {
@@ -42,7 +43,13 @@ SETTINGS = {
     "weight_decay": 5e-4,
     "label_smoothing": 0.0,
     "precision": "fp32",
-    "augmentation": {"horizontal_flip": False, "crop_padding": 1, "resized_crop": None},
+    "processes": 1,
+    "augmentation": {
+        "horizontal_flip": False,
+        "crop_padding": 1,
+        "resized_crop": None,
+        "mixup": 0.0,
+    },
 }
 
 
@@ -74,10 +81,14 @@ def dataset(dataset_path):
     return open_dataset(dataset_path)
 
 
+def settings_of(**changes):
+    return read_settings(TrainingSettings, {**SETTINGS, **changes})
+
+
 def trained(dataset, seed=0, model=None, **changes):
     model = model or create_classifier(ARCHITECTURE, dataset, seed=seed)
     options = {k: changes.pop(k) for k in ("masks", "trainable", "resume_path") if k in changes}
-    return model, train(model, dataset, {**SETTINGS, **changes}, seed=seed, **options)
+    return model, run_epochs(model, dataset, settings_of(**changes), seed=seed, **options)
 
 
 def state_of(model):
@@ -123,7 +134,7 @@ def test_one_step_is_sgd_s(dataset):
         "batch_size": 90,
         "schedule": "constant",
         "warmup_share": 0.0,
-        "augmentation": {"horizontal_flip": False, "crop_padding": 0, "resized_crop": None},
+        "augmentation": {**SETTINGS["augmentation"], "crop_padding": 0},
         "label_smoothing": 0.1,
     }
     reference = create_classifier(ARCHITECTURE, dataset, seed=0).train()
@@ -230,7 +241,7 @@ def test_schedules_rise_and_fall(name):
 
 def test_an_epoch_shows_each_image_once_in_batches_of_like_size(dataset):
     augmentation = {**SETTINGS["augmentation"], "crop_padding": 0}
-    settings = {**SETTINGS, "batch_size": 32, "augmentation": augmentation}
+    settings = settings_of(batch_size=32, augmentation=augmentation)
 
     def epoch(seed):
         return list(training_batches(dataset.train, settings, seed, torch.device("cpu")))
@@ -250,7 +261,7 @@ def test_an_epoch_shows_each_image_once_in_batches_of_like_size(dataset):
 def test_augmentation_shifts_and_mirrors_by_hand():
     generator = torch.Generator().manual_seed(0)
     batch = torch.randint(0, 256, (64, 3, 6, 5), dtype=torch.uint8, generator=generator)
-    settings = {"horizontal_flip": True, "crop_padding": 2}
+    settings = AugmentationSettings(True, 2, None, 0.0)
     augmented = augment(batch, settings, torch.Generator().manual_seed(1))
     replay = torch.Generator().manual_seed(1)
     rows, columns = torch.randint(0, 5, (2, 64), generator=replay)
@@ -267,7 +278,7 @@ def test_augmentation_shifts_and_mirrors_by_hand():
 
 def test_without_augmentation_images_stay():
     batch = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8)
-    settings = {"horizontal_flip": False, "crop_padding": 0}
+    settings = AugmentationSettings(False, 0, None, 0.0)
     assert torch.equal(augment(batch, settings, torch.Generator()), batch)
 
 
@@ -292,8 +303,9 @@ def test_streamed_images_train_a_network(streamed):
 @pytest.mark.slow  # torchvision takes seconds to import
 def test_crops_do_not_depend_on_the_number_of_workers(streamed, monkeypatch):
     dataset, _ = streamed
-    augmentation = {"horizontal_flip": True, "crop_padding": 0, "resized_crop": 0.3}
-    settings = {**SETTINGS, "batch_size": 4, "augmentation": augmentation}
+    augmentation = {**SETTINGS["augmentation"], "horizontal_flip": True, "crop_padding": 0}
+    augmentation["resized_crop"] = 0.3
+    settings = settings_of(batch_size=4, augmentation=augmentation)
 
     def epoch(workers, seed):
         monkeypatch.setenv(WORKERS_VARIABLE, str(workers))
@@ -336,7 +348,7 @@ def stopping_after(monkeypatch):
     """Have the training stop when it starts the epoch after the given one."""
 
     def arrange(epochs):
-        from squeezed.training.loop import run as training_run
+        from squeezed.training import run as training_run
 
         original = training_run.TrainingRun.epoch
 
@@ -401,24 +413,30 @@ def test_a_stale_state_is_never_used(dataset, tmp_path, stopping_after, monkeypa
     assert len(result.history) == options["epochs"]
 
 
-def start_script(dataset_path, folder, epochs, seed=0, weights=None):
-    settings = {
-        "architecture": {**ARCHITECTURE, "weights": weights},
-        "training": {**SETTINGS, "epochs": epochs},
-        "device": "cpu",
-        "threads": 1,
-    }
-    arguments = {
-        "--dataset": dataset_path,
-        "--settings": json.dumps(settings),
-        "--seed": seed,
-        "--model": folder / "baseline.safetensors",
-        "--result": folder / "training.json",
-        "--history": folder / "training_history.csv",
-    }
-    command = [sys.executable, PROJECT / "scripts" / "train_baseline.py"]
-    for name, value in arguments.items():
-        command += [name, str(value)]
+PROGRAM = """
+import json, logging, sys
+from pathlib import Path
+from squeezed.configuration.settings import read_settings
+from squeezed.data import open_dataset
+from squeezed.networks.network_file import save_network
+from squeezed.steps.step import Workshop
+from squeezed.steps.train import train
+from squeezed.training.settings import TrainingSettings
+
+logging.basicConfig(level=logging.INFO)
+path, folder = sys.argv[1], Path(sys.argv[2])
+architecture, settings = map(json.loads, sys.argv[3:])
+workshop = Workshop(open_dataset(path), 0, "cpu", 1, folder / ".resume.safetensors")
+made = train(None, architecture, read_settings(TrainingSettings, settings), workshop)
+made.training.write_history(folder / "history.csv")
+save_network(folder / "network.safetensors", made.model, made.card)
+"""
+
+
+def start_program(dataset_path, folder, epochs):
+    settings = {**SETTINGS, "epochs": epochs}
+    command = [sys.executable, "-c", PROGRAM, str(dataset_path), str(folder)]
+    command += [json.dumps(ARCHITECTURE), json.dumps(settings)]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -426,13 +444,11 @@ def start_script(dataset_path, folder, epochs, seed=0, weights=None):
 def test_a_job_that_is_killed_resumes_and_ends_with_the_same_weights(
     dataset, dataset_path, tmp_path
 ):
-    """A real `kill -9` of the real script, in the middle of its epochs."""
+    """A real `kill -9` of the real step, in the middle of its epochs."""
     epochs = 25
     whole, expected = trained(dataset, epochs=epochs)
-    killed = tmp_path / "killed"
-    killed.mkdir()
-    victim = start_script(dataset_path, killed, epochs)
-    resume = killed / ".baseline.resume.safetensors"
+    victim = start_program(dataset_path, tmp_path, epochs)
+    resume = tmp_path / ".resume.safetensors"
     deadline = time.monotonic() + 300
     while not resume.exists() and time.monotonic() < deadline:
         assert victim.poll() is None, "the job ended before it could be killed"
@@ -440,42 +456,16 @@ def test_a_job_that_is_killed_resumes_and_ends_with_the_same_weights(
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
     assert victim.returncode == -signal.SIGKILL
-    assert not (killed / "baseline.safetensors").exists()
+    assert not (tmp_path / "network.safetensors").exists()
 
-    again = start_script(dataset_path, killed, epochs)
+    again = start_program(dataset_path, tmp_path, epochs)
     _, log = again.communicate()
     assert again.returncode == 0
     assert "resumed after epoch" in log
-    model, card = load_model(killed / "baseline.safetensors")
+    model, _ = load_network(tmp_path / "network.safetensors")
     assert same(state_of(model), state_of(whole))
     expected.write_history(tmp_path / "expected.csv")
-    history = (killed / "training_history.csv").read_bytes()
-    assert history == (tmp_path / "expected.csv").read_bytes()
+    assert (tmp_path / "history.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
     assert not resume.exists()
-    leftovers = [path.name for path in killed.iterdir() if path.name.startswith(".")]
-    # What the kill itself left half-written, if it came at such a moment, is not taken for data.
-    assert all(name.startswith("..baseline") for name in leftovers)
-    assert card.variant == "baseline"
-    assert json.loads((killed / "training.json").read_text())["epochs"] == epochs
-    rows = list(csv.DictReader((killed / "training_history.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "history.csv").open()))
     assert [int(row["epoch"]) for row in rows] == list(range(1, epochs + 1))
-    assert model(torch.zeros(1, 3, 8, 8)).shape == (1, 3)
-
-
-def test_results_name_pretrained_weights_without_their_place(dataset, dataset_path, tmp_path):
-    network = create_classifier(ARCHITECTURE, dataset, seed=7).network
-    weights = tmp_path / "secret-place" / "mine.pth"
-    weights.parent.mkdir()
-    torch.save(network.state_dict(), weights)
-    done = start_script(dataset_path, tmp_path, epochs=0, weights=str(weights))
-    assert done.communicate()[1] is not None
-    assert done.returncode == 0
-    model, card = load_model(tmp_path / "baseline.safetensors")
-    assert same(state_of(model), network.state_dict())
-    result = (tmp_path / "training.json").read_text()
-    for text in (result, str(card)):
-        assert "mine.pth" in text
-        assert "secret-place" not in text
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert card.parents["weights"] == digest
-    assert json.loads(result)["provenance"]["inputs_sha256"]["weights"] == digest

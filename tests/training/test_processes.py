@@ -10,13 +10,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from squeezed.configuration.settings import read_settings
 from squeezed.data import open_dataset
 from squeezed.data.share import WHOLE, Share
 from squeezed.data.tensor_file import write_tensor_dataset
-from squeezed.data.training_batches import batch_length, training_batches
 from squeezed.networks import Classifier, create_classifier
-from squeezed.training.loop import train
-from squeezed.training.processes import Team
+from squeezed.steps.train import card_of
+from squeezed.training.batches import batch_length, training_batches
+from squeezed.training.processes import train
+from squeezed.training.settings import TrainingSettings
+from squeezed.training.team import Team
 
 ARCHITECTURE = {
     "name": "vgg6",
@@ -33,7 +36,12 @@ TRAINING = {
     "weight_decay": 0.0005,
     "label_smoothing": 0.1,
     "precision": "fp32",
-    "augmentation": {"horizontal_flip": True, "crop_padding": 1, "resized_crop": None},
+    "augmentation": {
+        "horizontal_flip": True,
+        "crop_padding": 1,
+        "resized_crop": None,
+        "mixup": 0.0,
+    },
     "processes": 1,
 }
 MASKS = {"classifier.0.weight": torch.rand(16, 8, generator=torch.Generator().manual_seed(0)) < 0.5}
@@ -68,6 +76,10 @@ def without_batch_norms(model):
     ]
 
 
+def settings_of(**changes):
+    return read_settings(TrainingSettings, {**TRAINING, **changes})
+
+
 def run(dataset, trainable=None, **changes):
     model = create_classifier(ARCHITECTURE, dataset, seed=1)
     resume_path = changes.pop("resume_path", None)
@@ -77,7 +89,8 @@ def run(dataset, trainable=None, **changes):
     result = train(
         model,
         dataset,
-        {**TRAINING, **changes},
+        settings_of(**changes),
+        card=card_of(ARCHITECTURE, dataset, 1),
         seed=3,
         trainable=trainable,
         masks=masks,
@@ -110,7 +123,7 @@ def test_an_image_is_augmented_alike_in_any_share(dataset):
     device = torch.device("cpu")
 
     def epoch(share):
-        return list(training_batches(dataset.train, TRAINING, 5, device, share))
+        return list(training_batches(dataset.train, settings_of(), 5, device, share))
 
     whole, first, second = epoch(WHOLE), epoch(Share(0, 2)), epoch(Share(1, 2))
     assert len(whole) == len(first) == len(second) == 5
@@ -150,11 +163,9 @@ def test_two_processes_draw_the_curve_of_one(dataset, together):
 
 @pytest.mark.slow
 def test_batch_norms_use_the_statistics_of_each_share(dataset):
-    settings = {**TRAINING, "epochs": 1, "schedule": "constant", "momentum": 0.0}
-    model, result = run(
-        dataset, processes=2, **{k: settings[k] for k in ("epochs", "schedule", "momentum")}
-    )
-    reference, loss = one_epoch_by_shares(dataset, settings)
+    changes = {"epochs": 1, "schedule": "constant", "momentum": 0.0}
+    model, result = run(dataset, processes=2, **changes)
+    reference, loss = one_epoch_by_shares(dataset, settings_of(**changes))
     assert result.history[0].train_loss == pytest.approx(loss, rel=1e-4)
     assert same_weights(model, reference, rtol=1e-3, atol=1e-4)
 
@@ -167,12 +178,12 @@ def one_epoch_by_shares(dataset, settings):
 
     model: Classifier = create_classifier(ARCHITECTURE, dataset, seed=1).train()
     optimizer = sgd(list(model.parameters()), settings)
-    share_of_peak = schedule(settings["schedule"], 5, settings["warmup_share"])
+    share_of_peak = schedule(settings.schedule, 5, settings.warmup_share)
     total = 0.0
     batches = training_batches(dataset.train, settings, derived_seed(3, 1), torch.device("cpu"))
     for step, (images, labels) in enumerate(batches):
         for group in optimizer.param_groups:
-            group["lr"] = settings["learning_rate"] * share_of_peak(step)
+            group["lr"] = settings.learning_rate * share_of_peak(step)
         optimizer.zero_grad()
         for rank in (0, 1):
             part = Share(rank, 2).of(len(labels))
@@ -180,7 +191,7 @@ def one_epoch_by_shares(dataset, settings):
             loss = functional.cross_entropy(
                 model(images[part]),
                 labels[part],
-                label_smoothing=settings["label_smoothing"],
+                label_smoothing=settings.label_smoothing,
                 reduction="sum",
             )
             (loss / len(labels)).backward()

@@ -1,7 +1,6 @@
 """Batches to train on: in a new random order each epoch, augmented as tensors."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -13,11 +12,12 @@ from squeezed.data.share import WHOLE, Share
 from squeezed.data.streaming import streamed_pixels
 from squeezed.data.tensor_file import TensorSplit
 from squeezed.foundation.errors import UserError
+from squeezed.training.settings import AugmentationSettings, TrainingSettings
 
 
 def training_batches(
     split: Split,
-    settings: Mapping[str, Any],
+    settings: TrainingSettings,
     seed: int,
     device: torch.device,
     share: Share = WHOLE,
@@ -26,7 +26,7 @@ def training_batches(
 
     Args:
         split: the images to train on.
-        settings: `batch_size` and `augmentation` of a `training` section.
+        settings: `batch_size` and `augmentation` matter.
         seed: of the order and the augmentation: another one for each epoch.
         device: where the batches are wanted.
         share: the part of each batch to yield. Order and augmentation are drawn for the whole
@@ -43,8 +43,8 @@ def training_batches(
     generator = torch.Generator().manual_seed(seed)
     labels = torch.from_numpy(split.labels)
     order = torch.randperm(len(labels), generator=generator)
-    chunks = order.tensor_split(batches_per_epoch(len(split), settings["batch_size"]))
-    augmentation = settings["augmentation"]
+    chunks = order.tensor_split(batches_per_epoch(len(split), settings.batch_size))
+    augmentation = settings.augmentation
     mine = [chosen[share.of(len(chosen))] for chosen in chunks]
     for chosen, own, pixels in zip(
         chunks, mine, _pixels(split, mine, augmentation, seed), strict=True
@@ -58,13 +58,13 @@ def training_batches(
 
 
 def _pixels(
-    split: Split, chunks: Sequence[Tensor], augmentation: Mapping[str, Any], seed: int
+    split: Split, chunks: Sequence[Tensor], augmentation: AugmentationSettings, seed: int
 ) -> Iterator[Tensor]:
     """Yield each chunk's images, uint8 of shape (n, 3, H, W)."""
     if isinstance(split, FileSplit):
-        yield from streamed_pixels(split, chunks, augmentation["resized_crop"], seed)
+        yield from streamed_pixels(split, chunks, augmentation.resized_crop, seed)
         return
-    if augmentation["resized_crop"] is not None:
+    if augmentation.resized_crop is not None:
         raise UserError(
             "`resized_crop` needs a data set of storage `files`, whose images keep their own size; "
             "use `crop_padding` instead"
@@ -88,7 +88,7 @@ def batch_length(images: int, batch_size: int, index: int) -> int:
 
 def augment(
     batch: Tensor,
-    settings: Mapping[str, Any],
+    settings: AugmentationSettings,
     generator: torch.Generator,
     share: Share = WHOLE,
     whole: int | None = None,
@@ -109,13 +109,13 @@ def augment(
     _, _, height, width = batch.shape
     n = len(batch) if whole is None else whole
     part = share.of(n)
-    padding = settings["crop_padding"]
+    padding = settings.crop_padding
     if padding:
         padded = functional.pad(batch, (padding,) * 4, mode="reflect")
         rows, columns = torch.randint(0, 2 * padding + 1, (2, n), generator=generator)[:, part]
         windows = padded.unfold(2, height, 1).unfold(3, width, 1)
         batch = windows[torch.arange(len(batch)), :, rows, columns]
-    if settings["horizontal_flip"]:
+    if settings.horizontal_flip:
         mirrored = torch.rand(n, generator=generator)[part] < 0.5
         batch = torch.where(mirrored.view(-1, 1, 1, 1), batch.flip(3), batch)
     return batch

@@ -5,24 +5,21 @@ import torch
 from torch import nn
 
 from squeezed.foundation.errors import UserError
-from squeezed.networks.network_file import ModelCard, load_model, save_model
-from squeezed.steps.ablation import ablate_convolutions
-from tests.steps.networks import (
-    CLASSES,
-    MEAN,
-    SIZE,
-    STD,
-    images,
-    narrow_vgg16,
-    resnet18,
-    tiny_vgg,
-)
+from squeezed.steps.ablate import AblateSettings, ablate, structure
+from tests.steps.networks import images, narrow_vgg16, tiny_vgg
+from tests.steps.workshop import stored, tiny_card, training
+
+
+def settings(**changes):
+    fields = {"convolutions": 1, "cut_after": None, "recovery": training()}
+    return AblateSettings(**{**fields, **changes})
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_any_number_of_convolutions_but_all(count, tmp_path):
     model = tiny_vgg()
-    ablated, trainable = ablate_convolutions(model, count, SIZE, seed=0)
+    made, trainable = structure(model, tiny_card(), settings(convolutions=count), 0)
+    ablated = made.model
     convolutions = [m for m in ablated.network.modules() if isinstance(m, nn.Conv2d)]
     pools = [m for m in ablated.network.modules() if isinstance(m, nn.MaxPool2d)]
     assert len(convolutions) == 4 - count
@@ -46,25 +43,13 @@ def test_any_number_of_convolutions_but_all(count, tmp_path):
     expected = ablated.network.classifier(values.flatten(1))
     assert torch.equal(ablated(images(3)), expected)
 
-    card = ModelCard(
-        "vgg6",
-        {"widths": [4, 6, 6, 8], "hidden_features": [12, 10]},
-        SIZE,
-        [str(k) for k in range(CLASSES)],
-        MEAN,
-        STD,
-        "ablated",
-        0,
-        ablated_convolutions=count,
-    )
-    save_model(tmp_path / "model.safetensors", ablated, card)
-    loaded, _ = load_model(tmp_path / "model.safetensors")
-    assert torch.equal(loaded(images(3)), ablated(images(3)))
+    assert torch.equal(stored(made, tmp_path)(images(3)), ablated(images(3)))
 
 
 def test_the_same_seed_draws_the_same_new_layer():
-    first, second = (ablate_convolutions(tiny_vgg(), 1, SIZE, seed=3)[0] for _ in range(2))
-    other = ablate_convolutions(tiny_vgg(), 1, SIZE, seed=4)[0]
+    first, second, other = (
+        structure(tiny_vgg(), tiny_card(), settings(), seed)[0].model for seed in (3, 3, 4)
+    )
     weight = first.network.classifier[0].weight
     assert torch.equal(weight, second.network.classifier[0].weight)
     assert not torch.equal(weight, other.network.classifier[0].weight)
@@ -73,7 +58,8 @@ def test_the_same_seed_draws_the_same_new_layer():
 def test_the_first_layer_is_kept_where_it_fits():
     """VGG-16's last convolutions are as wide as those before: its flattened size stays."""
     model = narrow_vgg16()
-    ablated, _ = ablate_convolutions(model, 1, (32, 32), seed=0)
+    made, _ = structure(model, tiny_card("vgg16_bn", {}, (32, 32)), settings(), 0)
+    ablated = made.model
     assert torch.equal(ablated.network.classifier[0].weight, model.network.classifier[0].weight)
     removed = sum(p.numel() for p in model.parameters()) - sum(
         p.numel() for p in ablated.parameters()
@@ -84,9 +70,16 @@ def test_the_first_layer_is_kept_where_it_fits():
 @pytest.mark.parametrize("count", [0, 4, 7])
 def test_too_many_or_none_is_refused(count):
     with pytest.raises(UserError, match="of 4 convolutions"):
-        ablate_convolutions(tiny_vgg(), count, SIZE, seed=0)
+        structure(tiny_vgg(), tiny_card(), settings(convolutions=count), 0)
 
 
-def test_a_network_of_another_build_is_refused():
-    with pytest.raises(UserError, match=r"nn\.Sequential called 'features'"):
-        ablate_convolutions(resnet18(), 1, (32, 32), seed=0)
+def test_recovery_leaves_frozen_parts_bit_identical(workshop, tmp_path):
+    parent = tiny_vgg()
+    start, _ = structure(parent, tiny_card(), settings(), workshop.seed)
+    made = ablate(parent, tiny_card(), settings(), workshop)
+    before = start.model.network.state_dict()
+    for name, tensor in made.model.network.state_dict().items():
+        frozen = name.startswith("features")
+        assert torch.equal(tensor, before[name]) == frozen, name
+    assert made.metrics == {"cut_convolutions": 1, "cut_after": None}
+    assert torch.equal(stored(made, tmp_path)(images(3)), made.model(images(3)))

@@ -1,4 +1,4 @@
-"""The structure of an ablated network: without its last convolutions (the paper's Algorithm 2)."""
+"""Cut a sequence of convolutions: take the last ones away (the paper's Algorithm 2)."""
 
 import torch
 from torch import nn
@@ -31,16 +31,14 @@ def remove_last_convolutions(
     Raises:
         UserError: if the network is not built so, or has too few convolutions.
     """
-    features = network.get_submodule("features") if hasattr(network, "features") else None
-    inside = [name for name, m in network.named_modules() if isinstance(m, nn.Conv2d)]
-    if not isinstance(features, nn.Sequential) or not all(
-        name.startswith("features.") and name.count(".") == 1 for name in inside
-    ):
+    if not is_sequence(network):
         raise UserError(
-            f"{type(network).__name__} cannot be ablated: its convolutions must all be in one "
-            "nn.Sequential called 'features', as in vgg6 or vgg16_bn; leave 'ablated' out of the "
-            "experiment's variants"
+            f"the last convolutions of {type(network).__name__} cannot be removed: they must all "
+            "be in one nn.Sequential called 'features', as in vgg6 or vgg16_bn"
         )
+    features = network.get_submodule("features")
+    assert isinstance(features, nn.Sequential)
+    inside = _convolutions(network)
     if not 1 <= count < len(inside):
         raise UserError(
             f"cannot ablate {count} of {len(inside)} convolutions of {type(network).__name__}; "
@@ -50,6 +48,18 @@ def remove_last_convolutions(
     for convolution in inside[-count:]:
         _remove_convolution(network, features, convolution)
     return _reshape(network, linear_name, image_size)
+
+
+def is_sequence(network: nn.Module) -> bool:
+    """Tell whether all convolutions are in one `nn.Sequential` called `features`, one by one."""
+    features = getattr(network, "features", None)
+    return isinstance(features, nn.Sequential) and all(
+        name.startswith("features.") and name.count(".") == 1 for name in _convolutions(network)
+    )
+
+
+def _convolutions(network: nn.Module) -> list[str]:
+    return [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
 
 
 def _first_linear(network: nn.Module) -> str:

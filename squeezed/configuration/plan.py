@@ -10,7 +10,6 @@ from squeezed.configuration.completion import complete_configuration
 from squeezed.configuration.recipes import complete_variants, rewritten_list
 from squeezed.foundation.errors import UserError
 
-
 ASSUMED = {"fully_connected": 1, "convolution": 1}
 """What an architecture has that nobody runs: asking takes seconds."""
 

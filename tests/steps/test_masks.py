@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from squeezed.foundation.errors import UserError
-from squeezed.steps.pruning import apply_masks, pruning_masks
+from squeezed.steps.masks import apply_masks, pruning_masks
 from tests.steps.networks import images, tiny_vgg
 
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 3), st.integers(1, 6))

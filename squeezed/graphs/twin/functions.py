@@ -1,0 +1,28 @@
+"""The small functions that a twin calls where torch has none of the kind."""
+
+from collections.abc import Sequence
+
+import torch
+
+
+def repeat_for_each_image(
+    row: torch.Tensor, images: torch.Tensor, times: int, offset: int
+) -> torch.Tensor:
+    """Return constants (1, ...) repeated times · n + offset times, for n images."""
+    return row.expand(times * images.shape[0] + offset, *row.shape[1:])
+
+
+def reshape_with_batch(
+    x: torch.Tensor, images: torch.Tensor, sizes: Sequence[tuple[int, int]]
+) -> torch.Tensor:
+    """Return `x` in the shape whose axes are a · n + b long, for n images."""
+    n = images.shape[0]
+    return x.reshape([a * n + b for a, b in sizes])
+
+
+def expand_with_batch(
+    x: torch.Tensor, images: torch.Tensor, sizes: Sequence[tuple[int, int]]
+) -> torch.Tensor:
+    """Return `x` expanded to the shape whose axes are a · n + b long, for n images."""
+    n = images.shape[0]
+    return x.expand([a * n + b for a, b in sizes])
