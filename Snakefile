@@ -12,9 +12,13 @@ include: "rules/resources.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/evaluate.smk"
+include: "rules/measures.smk"
 include: "rules/attack.smk"
 include: "rules/explain.smk"
 include: "rules/report.smk"
+
+
+check_touch()
 
 
 rule all:

@@ -1,53 +1,51 @@
 """What 8 bits buy when VGG-6 is deployed: throughput and file size, side by side in one run.
 
-Networks with random weights (time does not depend on them) and the sklearn digits as images. Five
-ways to run the same network take turns on the same batches, for each batch size:
+Networks with random weights (time does not depend on them) and the sklearn digits as images. Ways
+to run the same network take turns on the same batches, for each batch size; each file is run as it
+would be shipped:
 
 - torch_fp32: plain PyTorch, as it comes;
-- onnx_fp32: the exported baseline in ONNX Runtime;
-- int8: the exported quantized model (Algorithm 1, with the default `weight_range: centred`) in
-  ONNX Runtime, as fast as it runs here (squeezed/graphs/integer_weights.py);
-- int8_extremes: the same with `weight_range: extremes`, Algorithm 1 to the letter;
-- linear_int8: only the fully connected layers in 8 bits.
+- onnx_fp32: the exported graph in ONNX Runtime;
+- int8: the graph in 8 bits (one scale for each channel, symmetric) in ONNX Runtime;
+- int8_tensor: the same with one scale for each layer;
+- int8_extremes: `weight_range: extremes`, Algorithm 1 to the letter;
+- linear_int8: only the fully connected layers in 8 bits (`scheme: dynamic`);
+- peer_int8: what ONNX Runtime's own quantizer makes of the exported graph, called directly;
+- openvino_fp32, openvino_int8: the files of onnx_fp32 and int8 in OpenVINO, where it is installed.
 
-The last line is JSON. `int8_over_torch_fp32` and `int8_over_onnx_fp32` are ratios of throughput at
-`--batch-size` (default 1: a device classifies the images that it takes, one by one);
-`by_batch_size` has them for every batch size. Ratios are medians over turns, so a machine that is
-busy slows both sides alike; `--clock cpu_time` also leaves out the time that other processes took.
+The last line is JSON. `int8_over_torch_fp32`, `int8_over_onnx_fp32` and `openvino_over_onnx_fp32`
+are ratios of throughput at `--batch-size` (default 1: a device classifies the images that it takes,
+one by one); `by_batch_size` has them for every batch size. Ratios are medians over turns, so a
+machine that is busy slows both sides alike; `--clock cpu_time` also leaves out the time that other
+processes took.
 
-On two cores of a Zen 5 server (AVX-512 VNNI) with nothing else to do, onnxruntime 1.32, one thread,
-median of 30 turns; seconds for 10,000 images:
-
-    batch   torch_fp32   onnx_fp32   int8   int8_extremes   linear_int8
-        1         9.30        2.28   0.96            1.25          1.50
-       10         4.46        1.69   0.62            0.88          1.22
-      100         3.24        1.49   0.63            0.86          1.28
-
-`int8_extremes` falls short of twice ONNX Runtime's fp32: a zero point other than zero keeps the
-convolutions from the runtime's fastest kernels.
+MEASURED
 """
 
 import argparse
+import importlib.util
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.quantizers import quantized_by_us, quantized_directly
 from squeezed.foundation.progress import track
 from squeezed.foundation.provenance import machine
-from squeezed.graphs.engine import Engine
-from squeezed.graphs.export import export_onnx
-from squeezed.graphs.integer_weights import int8_products_are_exact, prepare_weights
+from squeezed.graphs.engines import open_engine
+from squeezed.graphs.export import export_network
 from squeezed.networks import VGG6, Classifier
-from squeezed.networks.network_file import ModelCard
 from squeezed.networks.vgg6 import initialise_vgg6
-from squeezed.steps.quantization import quantize_linear_layers, quantize_model
 
 Run = Callable[[NDArray[np.float32]], object]
 CLOCKS = {"wall_time": time.perf_counter, "cpu_time": time.process_time}
@@ -55,7 +53,7 @@ SIZE = (32, 32)
 
 
 def main() -> None:
-    """Time all five and print the figures."""
+    """Time all of them and print the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -71,7 +69,7 @@ def main() -> None:
     images = digit_images()
     sizes = sorted({1, 10, 100, arguments.batch_size})
     with tempfile.TemporaryDirectory() as folder:
-        runs, file_sizes = deployments(Path(folder), images, arguments.threads)
+        runs, file_sizes, paths = deployments(Path(folder), images, arguments.threads)
         seconds = {
             size: take_turns(runs, images, size, arguments.turns, CLOCKS[arguments.clock])
             for size in sizes
@@ -82,6 +80,7 @@ def main() -> None:
     result = {
         "int8_over_torch_fp32": headline["int8_over_torch_fp32"],
         "int8_over_onnx_fp32": headline["int8_over_onnx_fp32"],
+        "openvino_over_onnx_fp32": headline.get("openvino_int8_over_onnx_fp32"),
         "size_ratio": round(file_sizes["int8"] / file_sizes["onnx_fp32"], 4),
         "batch_size": arguments.batch_size,
         "threads": arguments.threads,
@@ -89,7 +88,7 @@ def main() -> None:
         "clock": arguments.clock,
         "by_batch_size": by_size,
         "file_sizes_bytes": file_sizes,
-        "int8_products_are_exact": int8_products_are_exact(),
+        "integer_paths": paths,
         "machine": machine(),
     }
     print(json.dumps(result))
@@ -103,35 +102,42 @@ def digit_images() -> NDArray[np.float32]:
 
 def deployments(
     folder: Path, images: NDArray[np.float32], threads: int
-) -> tuple[dict[str, Run], dict[str, int]]:
-    """Return the five ways to run VGG-6, and the sizes of their exported files in bytes."""
+) -> tuple[dict[str, Run], dict[str, int], dict[str, str | None]]:
+    """Return the ways to run VGG-6, the sizes of their files in bytes, and their integer paths."""
     network = VGG6(10, SIZE)
     initialise_vgg6(network, torch.Generator().manual_seed(0))
     model = Classifier(network, [0.3] * 3, [0.37] * 3).eval()
-    calibration = [torch.from_numpy(images[:256])]
-    exported = {
-        "onnx_fp32": (model, None),
-        "int8": quantize_model(model, calibration, centred=True),
-        "int8_extremes": quantize_model(model, calibration),
-        "linear_int8": quantize_linear_layers(model, centred=True),
+    graph = export_network(model, SIZE)
+    calibration = images[:256]
+    onnx.save(graph, folder / "onnx_fp32.onnx")
+    forms = {
+        "int8": {},
+        "int8_tensor": {"granularity": "tensor"},
+        "int8_extremes": {"granularity": "tensor", "weight_range": "extremes"},
+        "linear_int8": {"scheme": "dynamic", "layers": "linear"},
     }
+    for name, changes in forms.items():
+        onnx.save(quantized_by_us(graph, calibration, **changes), folder / f"{name}.onnx")
+    quantized_directly(folder / "onnx_fp32.onnx", folder / "peer_int8.onnx", calibration)
 
     def plain_torch(batch: NDArray[np.float32]) -> object:
         with torch.inference_mode():
             return model(torch.from_numpy(batch))
 
     runs: dict[str, Run] = {"torch_fp32": plain_torch}
-    sizes = {}
-    (folder / "fast").mkdir()
-    for name, (variant, description) in exported.items():
+    sizes, paths = {}, {}
+    for name in ("onnx_fp32", *forms, "peer_int8"):
         path = folder / f"{name}.onnx"
-        names = [str(digit) for digit in range(10)]
-        card = ModelCard("vgg6", {}, SIZE, names, [0.3] * 3, [0.37] * 3, name, 0)
-        card.quantization = description
-        export_onnx(path, variant, card)
-        sizes[name] = path.stat().st_size
-        runs[name] = Engine(prepare_weights(path, folder / "fast"), threads).logits
-    return runs, sizes
+        engine = open_engine(path, threads)
+        sizes[name], paths[name], runs[name] = (
+            path.stat().st_size,
+            engine.integer_path,
+            engine.predict,
+        )
+    if importlib.util.find_spec("openvino"):
+        for name, file in (("openvino_fp32", "onnx_fp32"), ("openvino_int8", "int8")):
+            runs[name] = open_engine(folder / f"{file}.onnx", threads, "openvino").predict
+    return runs, sizes, paths
 
 
 def take_turns(
@@ -159,7 +165,7 @@ def take_turns(
 def figures(seconds: dict[str, NDArray[np.float64]], batch_size: int) -> dict[str, float]:
     """Return seconds for 10,000 images, and ratios of throughput, each a median over turns."""
     found = {f"{name}_10000_s": float(np.median(s)) * 10_000 for name, s in seconds.items()}
-    for name in ("int8", "int8_extremes", "linear_int8"):
+    for name in [name for name in seconds if name not in ("torch_fp32", "onnx_fp32")]:
         for other in ("torch_fp32", "onnx_fp32"):
             found[f"{name}_over_{other}"] = float(np.median(seconds[other] / seconds[name]))
     return {name: round(value, 3) for name, value in found.items()}

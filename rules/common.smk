@@ -27,6 +27,8 @@ from squeezed.configuration.plan import read_configuration
 from squeezed.configuration.recipes import BASELINE, GRAPH, NETWORK, recipes_of
 from squeezed.foundation.allocation import ALLOCATION
 from squeezed.foundation.code_digest import code_digest
+from squeezed.configuration.reading import check_file
+from squeezed.configuration.targets import check_targets
 from squeezed.foundation.environment import check_torch_builds
 from squeezed.configuration.architectures import facts_of
 from squeezed.foundation.workers import WORKERS_VARIABLE
@@ -61,14 +63,26 @@ def check_records():
 
 for variable, value in ALLOCATION.items():
     os.environ.setdefault(variable, value)
+# Texts are UTF-8 in every job, whatever the machine's locale says.
+os.environ.update(PYTHONUTF8="1")
 
 try:
+    if Path.cwd().resolve() != ROOT.resolve():
+        raise UserError(
+            f"the workflow runs in its own folder, and this is {Path.cwd()}: change to {ROOT} and "
+            "start it there, without --directory and --snakefile; for another run beside this one, "
+            "clone the project once more (as `dvc exp run --temp` does)"
+        )
     check_torch_builds()
+    for path in dict.fromkeys(map(Path, workflow.configfiles)):
+        check_file(path)
     config = read_configuration(
         config,
         load_schema(ROOT / "config.schema.yaml"),
         lambda architecture: facts_of(architecture, FACTS),
     )
+    # Snakemake tells its targets only later, when an input function would raise a KeyError.
+    check_targets(sys.argv[1:], config)
     if workflow.is_main_process:
         check_records()
     os.environ[WORKERS_VARIABLE] = str(config["workers"])
@@ -83,6 +97,8 @@ LOG = "logs/{experiment}/seed{seed}/{variant}/"
 # Variants are timed side by side, so their times are one result for each seed.
 TIMING = "results/{experiment}/seed{seed}/"
 TIMING_LOG = "logs/{experiment}/seed{seed}/"
+# What is compared between seeds is one result for each experiment.
+COMPARISON = "results/{experiment}/"
 REHEARSAL = "results/{experiment}/rehearsal.json"
 REPORT = "reports/generated/report.html"
 PARTIAL_REPORT = "reports/partial"
@@ -112,11 +128,18 @@ def timing_log(name):
     return f"{TIMING_LOG}{name}"
 
 
+def across_seeds(file):
+    """The path of a file among an experiment's results of all seeds together."""
+    return f"{COMPARISON}{file}"
+
+
 # For each analysis, by the name of its rule: a function of an experiment's and a variant's name
 # that names the result files. The rules' own files fill it in; the report asks for all of them.
 ANALYSES = {}
 # The same for what times all variants of a seed: a function of an experiment's section.
 TIMINGS = {}
+# And for what compares all seeds of an experiment.
+COMPARISONS = {}
 
 
 def one_of(names):
@@ -203,7 +226,13 @@ def all_results(wildcards=None):
         for files in TIMINGS.values()
         for file in files(config["experiments"][name])
     ]
-    return files + times
+    comparisons = [
+        COMPARISON.format(experiment=name) + file
+        for name in config["run"]
+        for files in COMPARISONS.values()
+        for file in files(config["experiments"][name])
+    ]
+    return files + times + comparisons
 
 
 def all_graphs_of_seed(wildcards):
@@ -256,6 +285,20 @@ def with_siblings(files):
 def everything(wildcards):
     """What a run makes: not the report alone, else deleted results would not be made again."""
     return with_siblings([*all_graphs(), *all_results(), REPORT])
+
+
+def check_touch():
+    """Refuse `--touch` where outputs are missing: it would write records of what is not there.
+
+    Whatever came to lie there later would count as made from these very inputs.
+    """
+    if {"--touch", "-t"} & set(sys.argv) and workflow.is_main_process:
+        missing = next((f for f in everything({}) if not Path(f).exists()), None)
+        if missing is not None:
+            sys.exit(
+                f"error: --touch takes outputs for good that are there, but {missing} is not: run "
+                "without it"
+            )
 
 
 def settings(*sections):
@@ -389,7 +432,10 @@ def diagnosed_attack_of_baseline(ending):
 
 def failure_message(snakemake_logs):
     """One sentence that names the logs of the jobs that failed."""
-    said = "".join(Path(path).read_text() for path in snakemake_logs)
+    said = "".join(
+        Path(path).read_text(encoding="utf-8", errors="replace")
+        for path in snakemake_logs
+    )
     failed = re.findall(r"^ +log: (.+?) \(check log file", said, re.MULTILINE)
     # With `--quiet rules` only the command is named.
     failed += re.findall(r"> (\S+) 2>&1' returned non-zero", said)

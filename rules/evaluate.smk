@@ -1,5 +1,8 @@
 # What every variant predicts, weighs and costs, deployed the same way.
 ANALYSES["evaluation"] = lambda name, variant: ["evaluation.json", "layers.csv"]
+COMPARISONS["compare_seeds"] = lambda experiment: (
+    ["seed_comparison.json", "exemplars.csv"] if len(experiment["seeds"]) > 1 else []
+)
 TIMINGS["time_inference"] = lambda experiment: ["inference_timing.json"]
 
 
@@ -12,6 +15,7 @@ rule evaluate:
         result=result("evaluation.json"),
         predictions=result("predictions.csv"),
         classes=result("classes.csv"),
+        reliability=result("reliability.csv"),
         layers=result("layers.csv"),
     log:
         log_file("evaluate.log"),
@@ -43,9 +47,45 @@ rule evaluate:
         command(
             "evaluate",
             "graph baseline dataset",
-            "result predictions classes layers",
+            "result predictions classes reliability layers",
             gpu=False,
         )
+
+
+rule compare_seeds:
+    input:
+        predictions=lambda wildcards: [
+            result("predictions.csv").format(
+                experiment=wildcards.experiment, seed=seed, variant=variant
+            )
+            for seed in experiment_of(wildcards)["seeds"]
+            for variant in RECIPES[wildcards.experiment]
+        ],
+    output:
+        result=across_seeds("seed_comparison.json"),
+        exemplars=across_seeds("exemplars.csv"),
+    log:
+        "logs/{experiment}/compare_seeds.log",
+    benchmark:
+        "logs/{experiment}/compare_seeds.benchmark.tsv"
+    conda:
+        "../envs/deployment.yaml"
+    resources:
+        mem_mb=memory_mb(1000),
+        runtime=minutes(5),
+    params:
+        settings=lambda wildcards: json.dumps(
+            {
+                "seeds": experiment_of(wildcards)["seeds"],
+                "variants": list(RECIPES[wildcards.experiment]),
+            },
+            sort_keys=True,
+        ),
+        code=code("compare_seeds"),
+    message:
+        "Compare the seeds of {wildcards.experiment}: the images that compression changes"
+    shell:
+        command("compare_seeds", "predictions", "result exemplars", gpu=False)
 
 
 rule time_inference:

@@ -104,7 +104,7 @@ rule map_cam:
     shell:
         command(
             "map_cam",
-            "graph dataset baseline baseline_images",
+            "graph dataset masks baseline baseline_images",
             "maps images result",
             seed=True,
         )

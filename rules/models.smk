@@ -36,6 +36,7 @@ rule rehearse:
         settings=settings(
             "architecture",
             "variants",
+            "left_out",
             "embedding",
             "tsne",
             "cam",

@@ -8,13 +8,6 @@ REPORT_TEMPLATES = sorted(
     path.relative_to(ROOT).as_posix() for path in (ROOT / "reports/templates").iterdir()
 )
 
-ANALYSES.setdefault(
-    "training",
-    lambda experiment, variant: (
-        ["training.json", "training_history.csv"] if variant in TRAINED else []
-    ),
-)
-
 
 report: "../reports/captions/workflow.rst"
 
@@ -29,8 +22,8 @@ rule compile_report:
         templates=REPORT_TEMPLATES,
         schema="config.schema.yaml",
     output:
-        report_figures(),
-        report_tables(),
+        report_files(),
+        report_captions(),
         html=report(
             REPORT,
             caption="../reports/captions/report.rst",

@@ -1,4 +1,8 @@
 # What the report asks for and makes, and what it says when a run failed.
+from squeezed.paper.roles import blocks_of as paper_blocks_of
+from squeezed.reporting.blocks import blocks_of
+
+
 def expected_results():
     """What the report is to find: for each experiment its seeds, variants, analyses and timings."""
     expected = {}
@@ -19,17 +23,15 @@ def expected_results():
         part["analyses"][variant] = [
             file.removesuffix(".json")
             for files in ANALYSES.values()
-            for file in files(experiment, variant)
+            for file in files(name, variant)
             if file.endswith(".json")
         ]
-    return json.dumps(expected, sort_keys=True)
+    return json.dumps(expected)
 
 
 def configured():
-    """The sections of the experiments that are run."""
-    return json.dumps(
-        {name: config["experiments"][name] for name in config["run"]}, sort_keys=True
-    )
+    """The sections of the experiments that are run, variants in the order of the configuration."""
+    return json.dumps({name: config["experiments"][name] for name in config["run"]})
 
 
 def partial_report():
@@ -50,56 +52,31 @@ def partial_report():
 
 in_report = report  # the formatter takes the bare word for the directive
 
-# What the report makes of each experiment: file, caption and category in `snakemake --report`, and
-# the file's name in words.
-REPORT_TABLES = {
-    "table_1": "Table I: accuracy, size, time",
-    "table_1_more": "Table I, continued",
-    "table_2_paper": "Table II: the paper's attack",
-    "table_2_strong": "Table II, strong attack",
-    "gate": "The gate of diagnostics",
-    "variations": "Settings of the attack",
-    "embedding": "Embeddings and maps",
-    "cam": "Guided backpropagation",
-    "cam_grad_cam": "Grad-CAM",
-    "training": "Training and recovery",
-}
-REPORT_FIGURES = {
-    "robustness": "Robust accuracy",
-    "adversarial": "Adversarial examples",
-    "tsne": "Figure 2: t-SNE maps",
-    "cam_guided_backprop": "Figure 5: guided backpropagation",
-    "cam_grad_cam": "Figure 5 again: Grad-CAM",
-    "training": "Training curves",
-}
+
+def report_blocks():
+    """Each (experiment, block of the report) that becomes a file."""
+    for name in config["run"]:
+        experiment = config["experiments"][name]
+        blocks = blocks_of(experiment["attacks"], experiment["cam"]["methods"])
+        for block in [*blocks, *paper_blocks_of(experiment)]:
+            if block.kind != "page":
+                yield name, block
 
 
-def report_files(kind, names, suffix):
-    """The report's files of one kind, marked for `snakemake --report`."""
+def report_captions():
+    """The captions that the report writes for `snakemake --report`."""
+    return [f"reports/generated/{b.caption_file(name)}" for name, b in report_blocks()]
+
+
+def report_files():
+    """The tables and figures of each experiment, marked for `snakemake --report`."""
     return [
         in_report(
-            f"reports/generated/{kind}/{experiment}/{name}.{suffix}",
-            caption=f"../reports/captions/{kind}/{name}.rst",
-            category=kind.capitalize(),
-            subcategory=experiment,
-            labels={"experiment": experiment, "what": words},
+            f"reports/generated/{block.file(name)}",
+            caption=os.path.abspath(f"reports/generated/{block.caption_file(name)}"),
+            category=block.kind.capitalize(),
+            subcategory=name,
+            labels={"experiment": name, "what": block.title},
         )
-        for experiment in config["run"]
-        for name, words in names.items()
+        for name, block in report_blocks()
     ]
-
-
-def report_tables():
-    """The tables of each experiment, and the claims, marked for `snakemake --report`."""
-    claims = in_report(
-        "reports/generated/tables/claims.csv",
-        caption="../reports/captions/tables/claims.rst",
-        category="Claims",
-        labels={"experiment": "all", "what": "Claims and verdicts"},
-    )
-    return [claims, *report_files("tables", REPORT_TABLES, "csv")]
-
-
-def report_figures():
-    """The figures of each experiment, marked for `snakemake --report`."""
-    return report_files("figures", REPORT_FIGURES, "svg")

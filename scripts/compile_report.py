@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from squeezed.foundation.cli import script_main, settings_json
+from squeezed.paper.lens import LENS
 from squeezed.reporting.collection import collect, parse_expectations
 from squeezed.reporting.document import compose
 from squeezed.reporting.files import write_report
@@ -55,7 +56,7 @@ def main() -> None:
     arguments = parse_arguments()
     expected = parse_expectations(arguments.expected) if arguments.expected else None
     experiments = collect(arguments.results, expected, arguments.settings)
-    document = compose(experiments, arguments.settings, arguments.data)
+    document = compose(experiments, arguments.settings, arguments.data, [LENS])
     write_report(document, arguments.templates, arguments.output)
     for sentence in document.missing:
         print(f"missing: {sentence}")

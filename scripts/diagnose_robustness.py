@@ -1,112 +1,51 @@
 """Tell whether one variant's robustness figures can be believed: eight checks and a verdict."""
 
-import argparse
-from pathlib import Path
-from typing import Any
-
 import torch
-from torch import Tensor
 
-from squeezed.attacks.carlini_wagner import Protocol, carlini_wagner
-from squeezed.attacks.diagnostics import StoredAttack, measure, share_without_gradient
-from squeezed.attacks.gate import arrangement_verdict, verdict
+from squeezed.attacks.arrangement import paper_arrangement
+from squeezed.attacks.diagnostics import DiagnosticsSettings, measure, one_at_a_time
+from squeezed.attacks.gate import verdict
+from squeezed.attacks.stored_attack import StoredAttack
 from squeezed.attacks.victim import Victim
 from squeezed.data import open_dataset
-from squeezed.foundation.cli import script_main, settings_json
-from squeezed.foundation.device import device_name, resolve_device
-from squeezed.foundation.provenance import Provenance
-from squeezed.foundation.results import write_result
-from squeezed.graphs.engine import Engine
-from squeezed.networks import Classifier
-from squeezed.networks.network_file import load_model
-from squeezed.networks.quantized import QuantizedLayer
+from squeezed.foundation.cli import script_main
+from squeezed.foundation.job import Job, one, optional
+from squeezed.graphs.engines import open_engine
+from squeezed.graphs.twin import load_twin
 
 
 @script_main
 def main() -> None:
-    """Parse the arguments, measure, judge and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True, type=Path, help="the variant (.safetensors)")
-    parser.add_argument("--onnx", required=True, type=Path, help="the variant, exported")
-    parser.add_argument("--dataset", required=True, type=Path, help="the prepared data set")
-    parser.add_argument(
-        "--attack-images", required=True, type=Path, help="the variant's strong attack (CSV)"
+    """Measure, judge and write the result."""
+    job = Job(
+        __doc__,
+        inputs={
+            "graph": one("the variant (.onnx)"),
+            "dataset": one("the prepared data set"),
+            "attack_images": one("the variant's strong attack (CSV)"),
+            "attack_tensors": one("its images"),
+            "baseline_images": optional("the baseline's strong attack (CSV)"),
+            "baseline_tensors": optional("its images"),
+        },
+        outputs={},
+        settings="the experiment's diagnostics, device and threads",
     )
-    parser.add_argument("--attack-tensors", required=True, type=Path, help="its images")
-    parser.add_argument(
-        "--baseline-images", required=True, type=Path, help="the baseline's strong attack (CSV)"
-    )
-    parser.add_argument("--baseline-tensors", required=True, type=Path, help="its images")
-    parser.add_argument(
-        "--settings",
-        required=True,
-        type=settings_json,
-        help="the experiment's diagnostics, device and threads, as JSON",
-    )
-    parser.add_argument("--result", required=True, type=Path, help="the verdict to write (JSON)")
-    arguments = parser.parse_args()
-
-    settings = arguments.settings
-    torch.set_num_threads(settings["threads"])
-    device = resolve_device(settings["device"])
-    inputs = {
-        name: path
-        for name, path in vars(arguments).items()
-        if isinstance(path, Path) and name != "result"
-    }
-    provenance = Provenance(
-        inputs=inputs,
-        settings=settings,
-        device=device_name(device),
-        threads=settings["threads"],
-    )
-    model, card = load_model(arguments.model)
-    attack = StoredAttack.read(arguments.attack_images, arguments.attack_tensors)
-    baseline = (
-        None
-        if card.variant == "baseline"
-        else StoredAttack.read(arguments.baseline_images, arguments.baseline_tensors)
-    )
-    images = torch.from_numpy(open_dataset(arguments.dataset).test.images(attack.index.numpy()))
-    engine = Engine(arguments.onnx, settings["threads"])
-
-    def deployed(given: Tensor) -> Tensor:
-        # One at a time: dynamic quantization would else let an image's neighbours change its label.
-        singles = [torch.from_numpy(engine.logits(image[None].numpy())) for image in given]
-        return torch.cat(singles)
-
-    diagnostics = settings["diagnostics"]
-    victim = Victim(model, device=device)
-    checks = measure(victim, deployed, images, attack, baseline, diagnostics)
+    settings = job.section("diagnostics", DiagnosticsSettings)
+    twin = load_twin(job.input["graph"])
+    attack = StoredAttack.read(job.input["attack_images"], job.input["attack_tensors"])
+    baseline = None
+    if job.input["baseline_images"]:
+        baseline = StoredAttack.read(job.input["baseline_images"], job.input["baseline_tensors"])
+    test = open_dataset(job.input["dataset"]).test
+    images = torch.from_numpy(test.images(attack.index.numpy()))
+    engine = open_engine(job.input["graph"], job.threads)
+    victim = Victim(twin, device=job.device)
+    judge = one_at_a_time(engine.predict)
+    checks = measure(victim, judge, images, attack, baseline, settings)
     reliable, reason = verdict(checks)
-    few = attack.attackable.nonzero()[: diagnostics["images"], 0]
-    arrangement = _paper_arrangement(model, device, images[few], attack.label[few])
-    write_result(
-        arguments.result,
-        {"reliable": reliable, "reason": reason, **checks, **arrangement},
-        provenance=provenance.finish(),
-    )
-
-
-def _paper_arrangement(
-    model: Classifier, device: torch.device, images: Tensor, labels: Tensor
-) -> dict[str, Any]:
-    """Attack with the paper's settings through 8-bit layers that hand back no gradient."""
-    if not any(isinstance(module, QuantizedLayer) for module in model.modules()):
-        return {}
-    victim = Victim(model, device=device, straight_through=False)
-    share = share_without_gradient(victim, images, labels)
-    moved = None
-    if len(images):
-        last = carlini_wagner(victim, images, labels, Protocol()).last
-        moved = float((last - images).abs().max())
-    reliable, reason = arrangement_verdict(share, moved)
-    return {
-        "paper_arrangement_share_without_gradient": share,
-        "paper_arrangement_max_abs_change": moved,
-        "paper_arrangement_reliable": reliable,
-        "paper_arrangement_reason": reason,
-    }
+    few = attack.attackable.nonzero()[: settings.images, 0]
+    arrangement = paper_arrangement(twin, images[few], attack.label[few], device=job.device)
+    job.write({"reliable": reliable, "reason": reason, **checks, **arrangement})
 
 
 if __name__ == "__main__":

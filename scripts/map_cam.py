@@ -1,7 +1,5 @@
 """Draw which pixels a variant's decisions rest on, and score the maps beside controls."""
 
-import argparse
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +7,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from squeezed.data import open_dataset
-from squeezed.explain.attribution import predictions
+from squeezed.explain.attribution import predictions, unavailable
 from squeezed.explain.cam import (
     Pictures,
     agreement,
@@ -21,57 +19,58 @@ from squeezed.explain.cam import (
 from squeezed.explain.image_scores import check_same_images, read_scores, summary, write_scores
 from squeezed.explain.objects import object_masks
 from squeezed.explain.selection import choose_images
-from squeezed.foundation.cli import script_main, settings_json
-from squeezed.foundation.device import device_name, resolve_device
+from squeezed.foundation.cli import script_main
 from squeezed.foundation.files import atomic_path
-from squeezed.foundation.provenance import Provenance
-from squeezed.foundation.results import write_result
-from squeezed.networks.network_file import load_model
+from squeezed.foundation.job import Job, one, optional
+from squeezed.graphs.twin import load_twin
 
 
 @script_main
 def main() -> None:
-    """Parse the arguments, make the maps, score and write."""
-    arguments = parse_arguments()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    settings, section, seed = arguments.settings, arguments.settings["cam"], arguments.seed
-    torch.set_num_threads(settings["threads"])
-    device = resolve_device(settings["device"])
-    inputs = {"model": arguments.model, "dataset": arguments.dataset}
-    if arguments.baseline:
-        inputs |= {"baseline": arguments.baseline, "baseline_images": arguments.baseline_images}
-    if section["masks"]:
-        inputs["masks"] = Path(section["masks"])
-    provenance = Provenance(
-        inputs=inputs,
-        settings=settings,
-        seed=seed,
-        device=device_name(device),
-        threads=settings["threads"],
+    """Make the maps, score and write."""
+    job = Job(
+        __doc__,
+        inputs={
+            "graph": one("the variant (.onnx)"),
+            "dataset": one("the prepared data set"),
+            "masks": optional("where the objects are, if you know (.npy)"),
+            "baseline": optional("the baseline's maps, to compare with; none for itself"),
+            "baseline_images": optional("the baseline's scores of each image"),
+        },
+        outputs={
+            "maps": one("the maps to write (safetensors)"),
+            "images": one("each image's scores, to write (CSV)"),
+        },
+        settings="the experiment's cam, device and threads",
+        seed="of the choice of images and of every control",
     )
-
-    dataset = open_dataset(arguments.dataset)
+    section, seed = job.settings["cam"], job.seed
+    dataset = open_dataset(job.input["dataset"])
     indices = choose_images(dataset, section["images"], seed)
     labels = np.asarray(dataset.test.labels)[indices]
     pixels = dataset.test.images(indices)
+    masks_path: Path | None = job.input["masks"]
     masks = object_masks(
         section["object"],
         pixels,
         indices,
         test_images=len(dataset.test),
-        masks_path=section["masks"],
+        masks_path=masks_path,
     )
-    model = load_model(arguments.model)[0].to(device)
-    images = torch.from_numpy(pixels).to(device)
-    predicted, probability = predictions(model, images)
+    twin = load_twin(job.input["graph"]).to(job.device)
+    images = torch.from_numpy(pixels).to(job.device)
+    predicted, probability = predictions(twin, images)
     pictures = Pictures(images, predicted)
 
     layer = section["layer"]
+    reasons = {method: unavailable(twin, method, layer) for method in section["methods"]}
     maps = {
-        method: attribution_maps(model, pictures, method, layer) for method in section["methods"]
+        method: attribution_maps(twin, pictures, method, layer)
+        for method, reason in reasons.items()
+        if reason is None
     }
     scores = map_scores(
-        model,
+        twin,
         pictures,
         maps,
         masks,
@@ -80,13 +79,14 @@ def main() -> None:
         seed=seed,
     )
     metrics = {"n_images": len(indices), "object": section["object"]}
+    metrics |= {f"{method}_left_out": reason for method, reason in reasons.items() if reason}
     if masks is not None:
         metrics["object_area_share"] = float(masks.mean())
     baseline_maps, baseline_scores = maps, None
-    if arguments.baseline:
-        baseline_maps = load_file(arguments.baseline)
+    if job.input["baseline"]:
+        baseline_maps = load_file(job.input["baseline"])
         check_same_images(indices, baseline_maps["indices"])
-        baseline_scores = read_scores(arguments.baseline_images)
+        baseline_scores = read_scores(job.input["baseline_images"])
     metrics |= summary(scores, baseline_scores, seed=seed)
     agreements = agreement(maps, baseline_maps, pictures, seed=seed)
     metrics |= summary(agreements, None, seed=seed)
@@ -94,11 +94,11 @@ def main() -> None:
     few = slice(section["randomisation_images"])
     first_maps = {method: values[few] for method, values in maps.items()}
     test = randomisation_test(
-        model, Pictures(images[few], predicted[few]), first_maps, layer=layer, seed=seed
+        twin, Pictures(images[few], predicted[few]), first_maps, layer=layer, seed=seed
     )
     metrics |= randomisation_fields(test, first_maps, seed=seed)
 
-    with atomic_path(arguments.maps) as temporary:
+    with atomic_path(job.output["maps"]) as temporary:
         arrays = {method: values.astype(np.float16) for method, values in maps.items()}
         arrays |= {"indices": indices, "labels": labels}
         arrays |= {
@@ -108,34 +108,8 @@ def main() -> None:
         save_file(arrays, temporary)
     columns = {"index": indices, "label": labels, "prediction": arrays["predictions"]}
     columns |= {"probability": arrays["probabilities"], **scores, **agreements}
-    write_scores(arguments.images, columns)
-    write_result(arguments.result, metrics, provenance=provenance.finish())
-
-
-def parse_arguments() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add("--model", required=True, type=Path, help="the variant's model")
-    add("--dataset", required=True, type=Path, help="the prepared data set")
-    add(
-        "--settings",
-        required=True,
-        type=settings_json,
-        help="the experiment's cam, device and threads, as JSON",
-    )
-    add("--seed", required=True, type=int, help="of the choice of images and of every control")
-    add(
-        "--baseline",
-        nargs="?",
-        type=Path,
-        help="the baseline's maps, to compare with; none for the baseline itself",
-    )
-    add("--baseline-images", nargs="?", type=Path, help="the baseline's scores of each image")
-    add("--maps", required=True, type=Path, help="the maps to write (safetensors)")
-    add("--images", required=True, type=Path, help="each image's scores, to write (CSV)")
-    add("--result", required=True, type=Path, help="the metrics to write (JSON)")
-    return parser.parse_args()
+    write_scores(job.output["images"], columns)
+    job.write(metrics)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ const wide = window.matchMedia("(min-width: 1180px)");
 const follow = () => { contents.open = wide.matches; };
 wide.addEventListener("change", follow);
 follow();
-// On paper there is nothing to click: open what is folded.
+// Nothing can be clicked in print: open what is folded.
 window.addEventListener("beforeprint", () => {
   for (const folded of document.querySelectorAll("details")) folded.open = true;
 });

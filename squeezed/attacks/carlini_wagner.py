@@ -10,12 +10,12 @@ iteration count, its own c and its own Adam state, and its result does not depen
 """
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from squeezed.attacks.attacked import Attacked, Judge, attackable_images, bfloat16_slack
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.rows import Rows, from_tanh_space
 from squeezed.attacks.victim import Victim
@@ -26,30 +26,25 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 ABORT_CHECKS = 10
 """With `abort_early` the loss is looked at this many times in a search step."""
 
-BFLOAT16_SLACK = 2**-7
-"""The lead that counts in bfloat16, relative to the largest logit: it holds 8 bits of a number."""
-
-Judge = Callable[[Tensor], Tensor]
-
 
 @dataclass(frozen=True)
-class Protocol:
-    """The attack's settings."""
+class CarliniWagnerSettings:
+    """The attack's settings, as the configuration names them."""
 
-    iterations: int = 40
+    iterations: int
     """Adam steps (of each step of the search)."""
-    learning_rate: float = 0.5e-4
-    constant: float = 1.0
+    learning_rate: float
+    constant: float
     """c, or where the search for it begins."""
-    search_steps: int = 1
+    search_steps: int
     """How many values of c are tried; 1 keeps `constant`."""
-    confidence: float = 0.0
+    confidence: float
     """κ: the margin by which an adversarial image must win."""
-    softmax: bool = False
+    softmax: bool
     """Margin between probabilities instead of logits."""
-    stop_confidence: float | None = None
+    stop_confidence: float | None
     """τ: an image stops once it is fooled and the probability of its wrong class is at least τ."""
-    abort_early: bool = False
+    abort_early: bool
     """End a search step of an image whose loss fell by less than 0.01 % in a tenth of it."""
 
     def __post_init__(self) -> None:
@@ -66,29 +61,11 @@ class Protocol:
                 raise UserError(f"the attack's {name} is {getattr(self, name)}; it must be > 0")
 
 
-@dataclass
-class Attacked:
-    """What the attack found for n images, in their order, on the CPU."""
-
-    attackable: Tensor
-    """bool (n,): classified correctly before. The others are wrong anyway, and left alone."""
-    success: Tensor
-    """bool (n,): an adversarial image was found."""
-    best: Tensor
-    """float32 (n, C, H, W): the nearest adversarial image; the original where none was found."""
-    last: Tensor
-    """float32 (n, C, H, W): the last iterate, whether it fools or not."""
-    constant: Tensor
-    """float32 (n,): the c that the nearest adversarial image was found with; 0 where none was."""
-    iterations: Tensor
-    """int64 (n,): gradient steps spent on the image."""
-
-
 def carlini_wagner(
     victim: Victim,
     images: Tensor,
     labels: Tensor,
-    protocol: Protocol,
+    settings: CarliniWagnerSettings,
     *,
     targets: Tensor | None = None,
     judge: Judge | None = None,
@@ -99,69 +76,47 @@ def carlini_wagner(
         victim: gives logits and gradients.
         images: float32 (n, C, H, W), in [0, 1].
         labels: int64 (n,), the true classes.
-        protocol: the attack's settings.
+        settings: the attack's.
         targets: int64 (n,), a class for each image to be taken for; untargeted if None.
         judge: maps any number of images to logits; the nearest image that a search step found
             counts if the judge is fooled, too (by any margin). Default: the victim in float32. A
             deployed integer engine can be the judge; give it a `confidence` above 0.
 
+    Returns:
+        What was found; its `details` hold `constant`, float32 (n,): the c that the nearest
+        adversarial image was found with, 0 where none was.
+
     Raises:
         UserError: if an image is outside [0, 1], a label is no class, a target is no class or the
             true one, or a logit is NaN.
     """
-    _check_images(images)
-    clean_logits = judge(images) if judge else victim.logits(images)
-    _check_classes(labels, targets, clean_logits)
-    attackable = clean_logits.argmax(dim=1) == labels
+    attackable = attackable_images(victim, images, labels, targets, judge)
     rows = Rows(victim, images, labels if targets is None else targets, targets is not None)
-    _Search(victim, protocol, rows, judge).run(attackable.nonzero()[:, 0].tolist())
+    _Search(victim, settings, rows, judge).run(attackable.nonzero()[:, 0].tolist())
     return Attacked(
         attackable=attackable,
         success=rows.success,
         best=rows.best,
         last=rows.last,
-        constant=rows.best_constant,
         iterations=rows.spent,
+        details={"constant": rows.best_constant},
     )
-
-
-def _check_images(images: Tensor) -> None:
-    if images.numel() and not bool(((images >= 0) & (images <= 1)).all()):
-        raise UserError(
-            f"images to attack must be in [0, 1], but these span {float(images.min()):.4g} to "
-            f"{float(images.max()):.4g}; normalisation belongs inside the model"
-        )
-
-
-def _check_classes(labels: Tensor, targets: Tensor | None, logits: Tensor) -> None:
-    classes = logits.shape[1]
-    for name, given in (("label", labels), ("target", targets)):
-        if given is None:
-            continue
-        if given.shape != labels.shape or len(given) != len(logits):
-            raise UserError(f"there must be one {name} for each image")
-        if len(given) and not 0 <= int(given.min()) <= int(given.max()) < classes:
-            raise UserError(f"a {name} is outside the model's classes 0 to {classes - 1}")
-    if targets is not None and bool((targets == labels).any()):
-        first = int((targets == labels).nonzero()[0, 0])
-        raise UserError(
-            f"the target of image {first} is its true class {int(labels[first])}; a targeted "
-            "attack needs another class"
-        )
 
 
 class _Search:
     """Runs the rows until every image is done."""
 
-    def __init__(self, victim: Victim, protocol: Protocol, rows: Rows, judge: Judge | None) -> None:
-        self.victim, self.protocol, self.rows = victim, protocol, rows
+    def __init__(
+        self, victim: Victim, settings: CarliniWagnerSettings, rows: Rows, judge: Judge | None
+    ) -> None:
+        self.victim, self.settings, self.rows = victim, settings, rows
         self.judge = judge or (None if victim.precision == "fp32" else victim.logits)
         # Another judge has other logits: there κ is what the attack keeps in hand for it.
-        self.judged_confidence = 0.0 if judge else protocol.confidence
+        self.judged_confidence = 0.0 if judge else settings.confidence
 
     def run(self, images: list[int]) -> None:
         """Attack the images with these numbers."""
-        rows, first_constant = self.rows, self.protocol.constant
+        rows, first_constant = self.rows, self.settings.constant
         waiting = deque(images)
         for row in range(min(len(rows.image), len(waiting))):
             rows.load(row, waiting.popleft(), first_constant)
@@ -184,11 +139,11 @@ class _Search:
         Returns:
             The images that were evaluated (rows, C, H, W), and which rows end a search step.
         """
-        rows, protocol = self.rows, self.protocol
-        slack = BFLOAT16_SLACK if self.victim.precision == "bf16" else 0.0
-        margin = Margin(rows.classes, rows.targeted, protocol.confidence, protocol.softmax, slack)
+        rows, settings = self.rows, self.settings
+        slack = bfloat16_slack(self.victim)
+        margin = Margin(rows.classes, rows.targeted, settings.confidence, settings.softmax, slack)
         x = from_tanh_space(rows.w)
-        at_end = rows.iteration >= protocol.iterations
+        at_end = rows.iteration >= settings.iterations
         unfinished = bool((rows.occupied & ~at_end).any())
         logits, gradient = self.victim.step(x, margin.loss if unfinished else None)
         fooled = margin.fooled(logits) & rows.occupied
@@ -217,7 +172,7 @@ class _Search:
                 rows.classes[chosen],
                 rows.targeted,
                 self.judged_confidence,
-                self.protocol.softmax,
+                self.settings.softmax,
             )
             if len(chosen):
                 logits = self.judge(rows.nearest_in_step[chosen].cpu()).to(found.device)
@@ -230,13 +185,13 @@ class _Search:
 
     def _stopped(self, distance: Tensor, margin: Margin, logits: Tensor, fooled: Tensor) -> Tensor:
         """Return the rows that end their search step before the last iteration."""
-        rows, protocol = self.rows, self.protocol
+        rows, settings = self.rows, self.settings
         stopped = torch.zeros_like(fooled)
-        if protocol.stop_confidence is not None:
-            sure = logits.softmax(dim=1).amax(dim=1) >= protocol.stop_confidence
+        if settings.stop_confidence is not None:
+            sure = logits.softmax(dim=1).amax(dim=1) >= settings.stop_confidence
             stopped |= fooled & sure
-        if protocol.abort_early:
-            every = max(1, protocol.iterations // ABORT_CHECKS)
+        if settings.abort_early:
+            every = max(1, settings.iterations // ABORT_CHECKS)
             due = (rows.iteration % every == 0) & (rows.iteration > 0)
             if bool(due.any()):
                 loss = distance.square() + rows.constant * margin.loss(logits)
@@ -264,7 +219,7 @@ class _Search:
         rows.square.mul_(BETA2).addcmul_(quarter, quarter, value=1 - BETA2)
         steps = rows.iteration.double() + 1
         root = (1 - BETA2**steps).sqrt()
-        scale = (1 - BETA1**steps) / (self.protocol.learning_rate * root)
+        scale = (1 - BETA1**steps) / (self.settings.learning_rate * root)
         epsilon = _wide((scale * root * EPSILON / 4).float())
         denominator = torch.addcmul(epsilon, rows.square.sqrt(), _wide(scale.float()))
         rows.w.addcdiv_(rows.mean, denominator, value=-1)
@@ -273,7 +228,7 @@ class _Search:
         """Begin the next search step of a row's image; return False if there is none."""
         rows = self.rows
         rows.search_step[row] += 1
-        if rows.search_step[row] >= self.protocol.search_steps:
+        if rows.search_step[row] >= self.settings.search_steps:
             return False
         constant = rows.constant[row].clone()
         if found:

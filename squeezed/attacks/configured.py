@@ -1,64 +1,129 @@
 """From an attack's section of the configuration to what runs it."""
 
-import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from squeezed.attacks.carlini_wagner import Protocol, carlini_wagner
+from squeezed.attacks.attacked import Attacked, Judge
+from squeezed.attacks.method import load_method, read_method_settings
 from squeezed.attacks.outcome import Table, image_table
 from squeezed.attacks.victim import Victim
 from squeezed.data.dataset import Split
+from squeezed.foundation.errors import UserError
 from squeezed.foundation.precision import usable_precision
-from squeezed.networks import Classifier
+from squeezed.foundation.settings import read_settings
 
 TABLE_PREFIX = "table."
 
 
-def protocol_of(settings: Mapping[str, Any]) -> Protocol:
-    """Return the attack's protocol from its section (the keys are the protocol's fields)."""
-    names = [field.name for field in dataclasses.fields(Protocol)]
-    return Protocol(**{name: settings[name] for name in names})
+@dataclass(frozen=True)
+class AttackSettings:
+    """What the attacks of all methods are configured by."""
+
+    method: str
+    """The module of the method, by its name."""
+    images: int
+    images_seed: int
+    batch_size: int
+    target: str
+    """`untargeted` or `next_class`."""
+    straight_through: bool
+    precision: str
 
 
-def victim_of(model: Classifier, settings: Mapping[str, Any], device: torch.device) -> Victim:
-    """Return the model made ready for the attack of this section."""
-    return Victim(
-        model,
-        device=device,
-        precision=usable_precision(settings["precision"], device),
-        straight_through=settings["straight_through"],
-    )
+@dataclass(frozen=True)
+class ConfiguredAttack:
+    """One attack of the configuration, ready to run."""
+
+    settings: AttackSettings
+    method_settings: Any
+    """The method's own, a frozen dataclass."""
+
+    def victim(self, model: nn.Module, device: torch.device) -> Victim:
+        """Return a model, such as a variant's twin, made ready for this attack."""
+        return Victim(
+            model,
+            device=device,
+            precision=usable_precision(self.settings.precision, device),
+            straight_through=self.settings.straight_through,
+        )
+
+    def targets(self, labels: Tensor, classes: int) -> Tensor | None:
+        """Return a target for each image, or None for an untargeted attack."""
+        return (labels + 1) % classes if self.settings.target == "next_class" else None
+
+    def run(
+        self,
+        victim: Victim,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        targets: Tensor | None = None,
+        judge: Judge | None = None,
+    ) -> Attacked:
+        """Attack images with the configured method (see there)."""
+        method = load_method(self.settings.method)
+        return method(victim, images, labels, self.method_settings, targets=targets, judge=judge)
 
 
-def targets_of(settings: Mapping[str, Any], labels: Tensor, classes: int) -> Tensor | None:
-    """Return a target for each image, or None for an untargeted attack."""
-    if settings["target"] == "next_class":
-        return (labels + 1) % classes
-    return None
+def read_attack(section: Mapping[str, Any]) -> ConfiguredAttack:
+    """Read an attack's complete section, without the choice of its variants.
+
+    Raises:
+        UserError: if there is no such method, or its settings mean nothing.
+        ValueError: if a key lacks or is unknown, or a value is of another type.
+    """
+    common = {name: section[name] for name in AttackSettings.__dataclass_fields__}
+    own = {name: value for name, value in section.items() if name not in common}
+    settings = read_settings(AttackSettings, common)
+    return ConfiguredAttack(settings, read_method_settings(settings.method, own))
+
+
+def changed_section(
+    section: Mapping[str, Any], variation: str, changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return an attack's section with single settings changed.
+
+    Args:
+        section: complete, without the choice of variants.
+        variation: what the changes are called.
+        changes: keys of the section and their new values.
+
+    Raises:
+        UserError: if the attack has no such key.
+    """
+    unknown = sorted(set(changes) - set(section))
+    if unknown:
+        raise UserError(
+            f"config.yaml: attack_variations.changes.{variation} has the key {unknown[0]!r}, which "
+            f"an attack of method {section['method']} has not; choose from "
+            f"{', '.join(sorted(section))}"
+        )
+    return {**section, **changes}
 
 
 def attack_images(
+    attack: ConfiguredAttack,
     victim: Victim,
     split: Split,
     indices: NDArray[np.integer],
-    settings: Mapping[str, Any],
     classes: int,
 ) -> dict[str, Tensor]:
     """Attack the images of a split with these indices, shape (n,).
 
     Returns:
-        `best` and `last` (n, C, H, W) as `carlini_wagner` gives them, and each column of
-        `image_table` under its name with `table.` before it.
+        `best` and `last` (n, C, H, W) as the method gives them, and each column of `image_table`
+        under its name with `table.` before it.
     """
     images = torch.from_numpy(split.images(indices))
     labels = torch.from_numpy(split.labels[indices])
-    targets = targets_of(settings, labels, classes)
-    attacked = carlini_wagner(victim, images, labels, protocol_of(settings), targets=targets)
+    targets = attack.targets(labels, classes)
+    attacked = attack.run(victim, images, labels, targets=targets)
     table = image_table(victim, images, labels, attacked, indices=indices, targets=targets)
     columns = {TABLE_PREFIX + name: torch.from_numpy(column) for name, column in table.items()}
     return {"best": attacked.best, "last": attacked.last, **columns}

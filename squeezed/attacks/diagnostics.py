@@ -1,27 +1,23 @@
 """Is a model robust, or only hard to differentiate? The measurements that the gate judges."""
 
-import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor
 
-from squeezed.attacks.carlini_wagner import Protocol, carlini_wagner
+from squeezed.attacks.attacked import Judge
+from squeezed.attacks.carlini_wagner import CarliniWagnerSettings, carlini_wagner
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.outcome import rounded_to_pixels
 from squeezed.attacks.square import square_attack
+from squeezed.attacks.stored_attack import StoredAttack
 from squeezed.attacks.victim import Victim
 from squeezed.foundation.errors import UserError
 from squeezed.statistics.intervals import mcnemar_p_value
-
-Judge = Callable[[Tensor], Tensor]
-"""Maps images (n, C, H, W) to logits (n, classes), both on the CPU."""
 
 ENLARGEMENTS = (1.0, 1.02, 1.05, 1.1)
 """By how much a change may be enlarged to get across a boundary that moved a little."""
@@ -34,42 +30,36 @@ NO_LIMIT = 1e4
 """A constant c beside which the distance does not count."""
 
 
-@dataclass
-class StoredAttack:
-    """An attack's result files, for the n images that it was run on."""
+@dataclass(frozen=True)
+class DiagnosticsSettings:
+    """The checks' settings, as the configuration names them."""
 
-    index: Tensor
-    label: Tensor
-    attackable: Tensor
-    success: Tensor
-    l2: Tensor
-    """NaN where no adversarial image was found."""
-    best: Tensor
-    last: Tensor
+    attack: str
+    """The attack that is examined, by its name."""
+    images: int
+    """How many images the checks that attack anew take."""
+    iterations: int
+    """Steps of the attack without a limit on the distance."""
+    learning_rate: float
+    square_queries: int
+    noise_draws: int
 
-    @classmethod
-    def read(cls, table: str | Path, tensors: str | Path) -> "StoredAttack":
-        """Read the CSV of the images and the safetensors file beside it."""
-        with Path(table).open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        images = load_file(tensors)
 
-        def integers(name: str) -> Tensor:
-            return torch.tensor([int(row[name]) for row in rows], dtype=torch.int64)
+def one_at_a_time(predict: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Judge:
+    """Return a judge that asks an engine about each image alone.
 
-        return cls(
-            index=integers("index"),
-            label=integers("label"),
-            attackable=integers("attackable").bool(),
-            success=integers("success").bool(),
-            l2=torch.tensor([float(row["l2"] or "nan") for row in rows]),
-            best=images["best"],
-            last=images["last"],
-        )
+    Dynamic quantization takes the range of a whole batch: an image's neighbours could change its
+    label.
 
-    def chosen(self, mask: Tensor) -> "StoredAttack":
-        """Return the part of the images where `mask`, shape (n,), is true."""
-        return StoredAttack(**{name: value[mask] for name, value in vars(self).items()})
+    Args:
+        predict: maps images (n, C, H, W) to logits (n, classes), such as a deployed engine's.
+    """
+
+    def judge(images: Tensor) -> Tensor:
+        singles = [torch.from_numpy(predict(image[None].numpy())) for image in images]
+        return torch.cat(singles)
+
+    return judge
 
 
 def share_without_gradient(victim: Victim, images: Tensor, labels: Tensor) -> float | None:
@@ -95,10 +85,17 @@ def success_by_iterations(
     victim: Victim, images: Tensor, labels: Tensor, *, iterations: int, learning_rate: float
 ) -> dict[str, float | None]:
     """Attack without a limit on the distance: how many fall after one step, and after all."""
-    protocol = Protocol(
-        iterations=iterations, learning_rate=learning_rate, constant=NO_LIMIT, stop_confidence=0.0
+    unlimited = CarliniWagnerSettings(
+        iterations=iterations,
+        learning_rate=learning_rate,
+        constant=NO_LIMIT,
+        search_steps=1,
+        confidence=0.0,
+        softmax=False,
+        stop_confidence=0.0,  # the first success ends it
+        abort_early=False,
     )
-    result = carlini_wagner(victim, images, labels, protocol)
+    result = carlini_wagner(victim, images, labels, unlimited)
 
     def within(steps: int) -> float | None:
         return _share(result.success & (result.iterations <= steps))
@@ -158,17 +155,17 @@ def measure(
     images: Tensor,
     attack: StoredAttack,
     baseline: StoredAttack | None,
-    settings: Mapping[str, Any],
+    settings: DiagnosticsSettings,
 ) -> dict[str, Any]:
     """Make all measurements for one variant.
 
     Args:
-        victim: the variant's reference engine, with straight-through gradients.
-        deployed: the variant's deployed engine.
+        victim: the variant's twin, with straight-through gradients.
+        deployed: the variant's deployed engine, asked about one image at a time (`one_at_a_time`).
         images: float32 (n, C, H, W): the originals that `attack` was run on.
         attack: the variant's strong attack.
         baseline: the baseline's, on the same images; None for the baseline itself.
-        settings: the configuration's `diagnostics` section.
+        settings: of the checks.
 
     Returns:
         What `squeezed.attacks.gate.verdict` judges. Shares are of the images that the variant
@@ -185,7 +182,7 @@ def measure(
     mask = attack.attackable
     images, attack = images[mask], attack.chosen(mask)
     baseline = None if baseline is None else baseline.chosen(mask)
-    few = slice(0, settings["images"])
+    few = slice(0, settings.images)
     change_last = (attack.last - images).abs().flatten(1).amax(dim=1) if len(images) else None
     checks: dict[str, Any] = {
         "n_attackable": len(images),
@@ -197,8 +194,8 @@ def measure(
             victim,
             images[few],
             attack.label[few],
-            iterations=settings["iterations"],
-            learning_rate=settings["learning_rate"],
+            iterations=settings.iterations,
+            learning_rate=settings.learning_rate,
         ),
     }
     checks |= _transfer(victim, images, attack, baseline)
@@ -244,7 +241,7 @@ def _survival(
     deployed: Judge,
     images: Tensor,
     attack: StoredAttack,
-    settings: Mapping[str, Any],
+    settings: DiagnosticsSettings,
 ) -> dict[str, float | None]:
     """Ask what becomes of the adversarial images outside of the engine they were made with."""
     found = attack.success
@@ -262,7 +259,7 @@ def _survival(
         result[f"{name}_success"] = _share(needed == 1)
         result[f"{name}_success_enlarged"] = _share(torch.isfinite(needed))
     noise = noise_success(
-        victim, images, attack.label, attack.l2, draws=settings["noise_draws"], seed=0
+        victim, images, attack.label, attack.l2, draws=settings.noise_draws, seed=0
     )
     return {**result, "noise_success": noise}
 
@@ -272,7 +269,7 @@ def _square(
     images: Tensor,
     attack: StoredAttack,
     reference: StoredAttack,
-    settings: Mapping[str, Any],
+    settings: DiagnosticsSettings,
 ) -> dict[str, float | None]:
     """Run the Square attack on the deployed engine, within the baseline's median distance."""
     names = (
@@ -296,7 +293,7 @@ def _square(
         images.numpy(),
         attack.label.numpy(),
         budget=budget,
-        queries=settings["square_queries"],
+        queries=settings.square_queries,
         seed=0,
     )
     own = [attack.success & (attack.l2 <= factor * budget) for factor in (0.5, 1, 2)]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from squeezed.attacks.carlini_wagner import Attacked
+from squeezed.attacks.attacked import Attacked
 from squeezed.attacks.victim import Victim
 from squeezed.foundation.files import atomic_path
 from squeezed.statistics.proportions import wilson_interval
@@ -48,7 +48,8 @@ def image_table(
         A row for each image. `_before` is of the original, `_after` of the image that the attack
         returns (the nearest adversarial one, or the original where it found none), `_last` of the
         last iterate. `l2` and `linf`, in units of [0, 1], are NaN where no adversarial image was
-        found. `still_fools_rounded` says whether it still fools with 8 bits for each pixel.
+        found. `still_fools_rounded` says whether it still fools with 8 bits for each pixel. The
+        method's own columns stand before `iterations`.
     """
     before, best, last = (_judged(victim, x) for x in (images, attacked.best, attacked.last))
     rounded = _judged(victim, rounded_to_pixels(attacked.best))[0]
@@ -72,7 +73,7 @@ def image_table(
         "confidence_before": before[1],
         "confidence_after": best[1],
         "confidence_last": last[1],
-        "constant": attacked.constant.numpy(),
+        **{name: column.numpy() for name, column in attacked.details.items()},
         "iterations": attacked.iterations.numpy(),
     }
 
@@ -133,7 +134,7 @@ def write_table(path: str | Path, table: Mapping[str, NDArray[Any]]) -> None:
         [_cell(value) for value in (column.astype(int) if column.dtype == bool else column)]
         for column in table.values()
     ]
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(table)
         writer.writerows(zip(*columns, strict=True))

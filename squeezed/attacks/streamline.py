@@ -1,180 +1,171 @@
-"""The same function in less time, for a network that is evaluated and differentiated very often."""
+"""The same function in less time, for a twin that is evaluated and differentiated very often."""
 
-from itertools import pairwise
+import copy
+import operator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import conv2d
+from torch import fx, nn
 
-from squeezed.networks.call_graph import call_graph
-from squeezed.networks.classifier import Classifier
-from squeezed.networks.surgery import replace_module
+from squeezed.attacks.fast_layers import ADJACENT, Cast, Centre, Flatten, ImageConvolution
+from squeezed.graphs.twin.modules import Normalise
+from squeezed.graphs.twin.rounding import FakeQuantize
 
-ADJACENT = 4
-"""Columns whose gradient is computed together: four of three channels fit in 16 numbers."""
+VECTOR = 16
+"""Numbers that a processor computes with together."""
+
+ADDITIONS = {operator.add, torch.add, "add"}
+CONCATENATIONS = {torch.cat, torch.concat}
 
 
-def streamline(model: Classifier) -> None:
-    """Rearrange a classifier whose batch norm is folded, in place.
+def streamlined(twin: fx.GraphModule) -> fx.GraphModule:
+    """Return a rearranged copy of a twin, for convolutions that are laid out channels-last.
 
-    Raises:
-        UserError: if torch.fx cannot trace the network.
+    It computes the same logits and the same gradient of the images (which of several equal values
+    in a pooling window gets its gradient aside), up to rounding.
     """
-    _rearrange_relus(model.network)
-    readers = _image_convolutions(model.network)
-    if readers:
-        _absorb_deviation(model, list(readers.values()))
-    for name, convolution in readers.items():
-        if ImageConvolution.can_wrap(convolution):
-            replace_module(model.network, name, ImageConvolution(convolution))
-    for name, module in list(model.network.named_modules()):
-        if type(module) is nn.Flatten:
-            replace_module(model.network, name, Flatten(module.start_dim, module.end_dim))
+    twin = copy.deepcopy(twin)
+    _pool_first(twin)
+    _round_once(twin)
+    _absorb_deviation(twin)
+    for node, convolution in _calls(twin, nn.Conv2d):
+        if convolution.in_channels * ADJACENT <= VECTOR and ImageConvolution.can_wrap(convolution):
+            twin.set_submodule(str(node.target), ImageConvolution(convolution))
+    for node, flatten in _calls(twin, nn.Flatten):
+        twin.set_submodule(str(node.target), Flatten(flatten.start_dim, flatten.end_dim))
+    _rectify_in_place(twin)
+    return _finished(twin)
 
 
-class Centre(nn.Module):
-    """Subtract a mean from each channel."""
+def in_bfloat16(twin: fx.GraphModule) -> fx.GraphModule:
+    """Return a copy of a twin that computes in bfloat16 but for the centring of the images.
 
-    mean: Tensor
-
-    def __init__(self, mean: Tensor) -> None:
-        """Keep `mean`, shape (1, C, 1, 1), as a buffer."""
-        super().__init__()
-        self.register_buffer("mean", mean.clone(), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Centre images of shape (n, C, H, W)."""
-        return images - self.mean
-
-
-class ImageConvolution(nn.Module):
-    """A convolution that computes the gradient of `ADJACENT` columns of its input in one product.
-
-    Processors compute 16 channels at a time, or 8; the gradient of an image fills three of them. So
-    adjacent columns become channels: a convolution with a stride of that many columns, in whose
-    kernel the given one stands once for each column, each time a place further.
+    Weights are cast once: autocast would cast them at each step.
     """
-
-    gradient_weight: Tensor
-
-    def __init__(self, convolution: nn.Conv2d) -> None:
-        """Wrap `convolution`, of which `can_wrap` must be true."""
-        super().__init__()
-        self.convolution = convolution
-        flipped = convolution.weight.detach().flip(2, 3).transpose(0, 1)
-        *shape, width = flipped.shape
-        weight = flipped.new_zeros(ADJACENT, *shape, width + ADJACENT - 1)
-        for column in range(ADJACENT):
-            weight[column, ..., column : column + width] = flipped
-        self.register_buffer("gradient_weight", weight.flatten(0, 1), persistent=False)
-        self.gradient_padding = _gradient_padding(convolution)
-
-    @staticmethod
-    def can_wrap(convolution: nn.Conv2d) -> bool:
-        """Return whether its stride is 1, and the zeros around its gradient can be counted."""
-        return (
-            convolution.stride == convolution.dilation == (1, 1)
-            and convolution.groups == 1
-            and convolution.padding_mode == "zeros"
-            and not isinstance(convolution.padding, str)
-            and min(_gradient_padding(convolution)) >= 0
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Convolve images of shape (n, C, H, W); the gradient is that of the images alone."""
-        joined = images.device.type == "cpu" and images.shape[3] % ADJACENT == 0
-        outputs: Tensor = (
-            _GradientOfJoinedColumns.apply(images, self) if joined else self.convolution(images)
-        )
-        return outputs
+    twin = copy.deepcopy(twin)
+    images = _images(twin)
+    first = next(iter(images.users))
+    leading = None
+    if len(images.users) == 1 and _is_call(twin, first, Normalise, Centre):
+        leading = copy.deepcopy(twin.get_submodule(str(first.target)))
+    source = images if leading is None else first
+    twin.bfloat16()
+    if leading is not None:
+        twin.set_submodule(str(first.target), leading)
+    _insert(twin, source, "to_bfloat16", Cast(torch.bfloat16))
+    (output,) = (node for node in twin.graph.nodes if node.op == "output")
+    logits = output.args[0]
+    assert isinstance(logits, fx.Node)
+    _insert(twin, logits, "to_float32", Cast(torch.float32))
+    return _finished(twin)
 
 
-def _gradient_padding(convolution: nn.Conv2d) -> tuple[int, int]:
-    assert not isinstance(convolution.padding, str)
-    (height, width), (above, beside) = convolution.kernel_size, convolution.padding
-    return height - 1 - above, width - 1 - beside
+def _pool_first(twin: fx.GraphModule) -> None:
+    """Let max pooling and what never turns two values' order around change places, in place.
 
-
-class _GradientOfJoinedColumns(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, images: Tensor, layer: ImageConvolution) -> Tensor:
-        ctx.layer = layer
-        outputs: Tensor = layer.convolution(images)
-        return outputs
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        weight, padding = ctx.layer.gradient_weight, ctx.layer.gradient_padding
-        joined = conv2d(gradient, weight, stride=(1, ADJACENT), padding=padding)
-        n, _, height, width = joined.shape
-        columns = joined.permute(0, 2, 3, 1).reshape(n, height, width * ADJACENT, -1)
-        return columns.permute(0, 3, 1, 2), None
-
-
-class Flatten(nn.Flatten):
-    """Hands the gradient back channels-last: layers before it are slow with mixed layouts."""
-
-    def forward(self, activations: Tensor) -> Tensor:
-        """Flatten activations of shape (n, C, H, W)."""
-        if activations.requires_grad and activations.dim() == 4:
-            activations.register_hook(_channels_last)
-        return super().forward(activations)
-
-
-def _channels_last(gradient: Tensor) -> Tensor:
-    return gradient.contiguous(memory_format=torch.channels_last)
-
-
-def _image_convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
-    """Return the convolutions that read the images, by name.
-
-    Empty if anything but plain convolutions reads them, or such a convolution is called again.
+    The largest value stays the largest, and so does its gradient, but a quarter of the values is
+    left to look at.
     """
-    nodes = list(call_graph(network).nodes)
-    calls = [
-        network.get_submodule(str(node.target)) if node.op == "call_module" else None
-        for node in nodes
-    ]
-    (images,) = (node for node in nodes if node.op == "placeholder")
-    readers = {}
-    for node, module in zip(nodes, calls, strict=True):
-        if node not in images.users:
+    for pool, module in _calls(twin, nn.MaxPool2d):
+        before = pool.args[0]
+        while (
+            not module.return_indices
+            and isinstance(before, fx.Node)
+            and len(before.users) == 1
+            and _keeps_order(twin, before)
+        ):
+            source = before.args[0]
+            assert isinstance(source, fx.Node)
+            pool.replace_all_uses_with(before)
+            before.replace_input_with(source, pool)
+            pool.replace_input_with(before, source)
+            pool.append(before)
+            before = source
+
+
+def _keeps_order(twin: fx.GraphModule, node: fx.Node) -> bool:
+    if _is_call(twin, node, FakeQuantize):
+        module: Any = twin.get_submodule(str(node.target))
+        return bool(module.scale.numel() == 1)
+    return _is_call(twin, node, nn.ReLU, nn.ReLU6)
+
+
+def _round_once(twin: fx.GraphModule) -> None:
+    """Leave out a rounding to the steps that its input was rounded to before, in place.
+
+    An engine's quantized pooling has them on both sides.
+    """
+    for node, module in _calls(twin, FakeQuantize):
+        before = node.args[0]
+        if not isinstance(before, fx.Node) or not _is_call(twin, before, FakeQuantize):
             continue
-        if type(module) is not nn.Conv2d or module.groups > 1 or calls.count(module) > 1:
-            return {}
-        readers[str(node.target)] = module
-    return readers
+        other: Any = twin.get_submodule(str(before.target))
+        if (
+            torch.equal(module.scale, other.scale)
+            and torch.equal(module.zero_point, other.zero_point)
+            and (module.quant_min, module.quant_max) == (other.quant_min, other.quant_max)
+        ):
+            node.replace_all_uses_with(before)
+            twin.graph.erase_node(node)
 
 
-def _absorb_deviation(model: Classifier, readers: list[nn.Conv2d]) -> None:
-    """Move the normalisation's division into the convolutions that read the images, in place.
+def _absorb_deviation(twin: fx.GraphModule) -> None:
+    """Move the normalisation's division into the convolutions that alone read it, in place.
 
     The mean cannot follow it: they pad with zeros, which stand for the mean.
     """
-    with torch.no_grad():
-        for convolution in readers:
-            convolution.weight.div_(model.normalise.std)
-    model.normalise = Centre(model.normalise.mean)  # type: ignore[assignment]
+    for node, normalise in _calls(twin, Normalise):
+        readers = [user for user in node.users if _is_call(twin, user, nn.Conv2d)]
+        convolutions: list[Any] = [twin.get_submodule(str(reader.target)) for reader in readers]
+        if len(readers) < len(node.users) or any(layer.groups > 1 for layer in convolutions):
+            continue
+        with torch.no_grad():
+            for convolution in convolutions:
+                convolution.weight.div_(normalise.std)
+        twin.set_submodule(str(node.target), Centre(normalise.mean))
 
 
-def _rearrange_relus(network: nn.Module) -> None:
-    """Rearrange ReLUs inside each `nn.Sequential` of `network`, in place.
+def _rectify_in_place(twin: fx.GraphModule) -> None:
+    """Let a ReLU write over its input where nobody else needs it, for a gradient neither."""
+    for node, relu in _calls(twin, nn.ReLU, nn.ReLU6):
+        before = node.args[0]
+        relu.inplace = (
+            isinstance(before, fx.Node)
+            and len(before.users) == 1
+            and (
+                _is_call(twin, before, nn.Conv2d, ImageConvolution, nn.Linear, nn.MaxPool2d)
+                or (before.op == "call_function" and before.target in ADDITIONS | CONCATENATIONS)
+            )
+        )
 
-    ReLU and max pooling change places, where they follow each other: the largest value is the same
-    and so is the gradient, but a quarter of the values is left to look at. A ReLU after a layer
-    that does not need its own output for the gradient works in place.
-    """
-    for module in list(network.modules()):
-        if type(module) is nn.Sequential:
-            layers = [layer for layer in module if not isinstance(layer, nn.Identity)]
-            for i in range(1, len(layers)):
-                if type(layers[i]) is nn.MaxPool2d and type(layers[i - 1]) is nn.ReLU:
-                    layers[i - 1], layers[i] = layers[i], nn.ReLU()
-            for before, layer in pairwise(layers):
-                if type(layer) is nn.ReLU and type(before) in (nn.Conv2d, nn.Linear, nn.MaxPool2d):
-                    layer.inplace = True
-            for name in [name for name, _ in module.named_children()]:
-                delattr(module, name)
-            for i, layer in enumerate(layers):
-                module.add_module(str(i), layer)
+
+def _calls(twin: fx.GraphModule, *types: type[nn.Module]) -> Iterator[tuple[fx.Node, Any]]:
+    """Yield the nodes that call a module of exactly one of these types, and the module."""
+    for node in list(twin.graph.nodes):
+        if _is_call(twin, node, *types):
+            yield node, twin.get_submodule(str(node.target))
+
+
+def _is_call(twin: fx.GraphModule, node: fx.Node, *types: type[nn.Module]) -> bool:
+    return node.op == "call_module" and type(twin.get_submodule(str(node.target))) in types
+
+
+def _images(twin: fx.GraphModule) -> fx.Node:
+    (images,) = (node for node in twin.graph.nodes if node.op == "placeholder")
+    return images
+
+
+def _insert(twin: fx.GraphModule, source: fx.Node, name: str, module: nn.Module) -> None:
+    """Insert a module behind a node, in place."""
+    twin.add_submodule(name, module)
+    with twin.graph.inserting_after(source):
+        inserted = twin.graph.call_module(name, (source,))
+    source.replace_all_uses_with(inserted, lambda user: user is not inserted)
+
+
+def _finished(twin: fx.GraphModule) -> fx.GraphModule:
+    twin.delete_all_unused_submodules()
+    twin.graph.lint()
+    twin.recompile()
+    return twin

@@ -9,9 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from squeezed.attacks.carlini_wagner import Protocol, carlini_wagner
+from squeezed.attacks.configured import ConfiguredAttack
+from squeezed.attacks.objective import Margin
 from squeezed.attacks.victim import Victim
 from squeezed.foundation.progress import track
+
+WARM_UP_STEPS = 3
 
 
 @dataclass
@@ -29,7 +32,7 @@ def time_attack(
     victims: Mapping[str, Victim],
     images: Tensor,
     labels: Tensor,
-    protocol: Protocol,
+    attack: ConfiguredAttack,
     *,
     repeats: int,
 ) -> dict[str, dict[str, Any]]:
@@ -43,7 +46,7 @@ def time_attack(
         victims: what to attack, by the variant's name.
         images: (n, 3, H, W) in [0, 1].
         labels: (n,), int64.
-        protocol: of the attack.
+        attack: untargeted.
         repeats: timed attacks on each, at least 1.
 
     Returns:
@@ -53,14 +56,11 @@ def time_attack(
     """
     timed = {name: _choose(victim, images, labels) for name, victim in victims.items()}
     for each in timed.values():
-        rows = each.victim.rows(images.shape[1:])
-        if len(each.images):
-            warm_up = Protocol(iterations=3)
-            carlini_wagner(each.victim, each.images[:rows], each.labels[:rows], warm_up)
+        _warm_up(each)
     for _ in track(range(repeats), "time the attack"):
         for each in timed.values():
             if len(each.images):
-                _attack_once(each, protocol)
+                _attack_once(each, attack)
     return {name: _figures(each) for name, each in timed.items()}
 
 
@@ -74,9 +74,18 @@ def _choose(victim: Victim, images: Tensor, labels: Tensor) -> _Timed:
     return _Timed(victim, images[chosen], labels[chosen])
 
 
-def _attack_once(timed: _Timed, protocol: Protocol) -> None:
+def _warm_up(timed: _Timed) -> None:
+    victim, rows = timed.victim, timed.victim.rows(timed.images.shape[1:])
+    if len(timed.images):
+        images = timed.images[:rows].to(victim.device, memory_format=torch.channels_last)
+        margin = Margin(timed.labels[:rows].to(victim.device))
+        for _ in range(WARM_UP_STEPS):
+            victim.step(images, margin.loss)
+
+
+def _attack_once(timed: _Timed, attack: ConfiguredAttack) -> None:
     wall, used = time.perf_counter(), time.process_time()
-    carlini_wagner(timed.victim, timed.images, timed.labels, protocol)
+    attack.run(timed.victim, timed.images, timed.labels)
     if timed.victim.device.type == "cuda":
         torch.cuda.synchronize(timed.victim.device)
     count = len(timed.images)

@@ -1,17 +1,14 @@
 """A model made ready to be attacked: always the same batch shape, only the input's gradient."""
 
-import contextlib
 import copy
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from squeezed.attacks.streamline import streamline
+from squeezed.attacks.streamline import in_bfloat16, streamlined
 from squeezed.foundation.errors import UserError
-from squeezed.networks import Classifier
-from squeezed.networks.quantized import DynamicQuantizedLinear, QuantizedLayer, gradient_of_rounding
-from squeezed.steps.folding import fold_batch_norm
+from squeezed.graphs.twin.rounding import DynamicFakeQuantize, gradient_of_rounding, is_rounded
 
 LARGE_IMAGE = 3 * 64 * 64
 
@@ -31,10 +28,10 @@ def rows_for(device: torch.device, image_elements: int, precision: str = "fp32")
 
 
 class Victim:
-    """Evaluates a classifier in batches of one fixed shape, padded where there are fewer images.
+    """Evaluates a model in batches of one fixed shape, padded where there are fewer images.
 
-    The model is copied, so the caller's stays as it is. The copy's batch norm is folded, its
-    parameters take no gradient and it is laid out channels-last: all that only saves time.
+    The model is copied, so the caller's stays as it is. The copy's parameters take no gradient, it
+    is laid out channels-last and, where it is a twin, rearranged: all that only saves time.
     """
 
     def __init__(
@@ -49,10 +46,11 @@ class Victim:
         """Prepare `model`.
 
         Args:
-            model: maps images (n, C, H, W) in [0, 1] to logits (n, classes).
+            model: maps images (n, C, H, W) in [0, 1] to logits (n, classes); a twin, or any other
+                module, which is attacked as it is.
             device: where to compute.
             precision: of the network's arithmetic in `step`, `fp32` or `bf16`; `logits` is always
-                float32. 8-bit models compute in float32: bfloat16 would blur their steps.
+                float32. 8-bit twins compute in float32: bfloat16 would blur their steps.
             straight_through: take the gradient of rounding in 8-bit layers as 1, so that a
                 gradient reaches the image. False: its true value, 0, so that none does, as in
                 PyTorch's own dynamically quantized layers.
@@ -62,15 +60,18 @@ class Victim:
         self.device = torch.device(device)
         self._rows = rows
         self.straight_through = straight_through
-        self.model = _folded(model).eval().requires_grad_(False)
+        self.model: nn.Module = (
+            streamlined(model) if isinstance(model, fx.GraphModule) else copy.deepcopy(model)
+        )
+        self.model.eval().requires_grad_(False)
         for module in self.model.modules():
-            if isinstance(module, DynamicQuantizedLinear):
+            if isinstance(module, DynamicFakeQuantize):
                 module.range_of_each_image = True  # else an image's neighbours change its result
-        quantized = any(isinstance(module, QuantizedLayer) for module in self.model.modules())
-        self.precision = "fp32" if quantized else precision
+        self.precision = "fp32" if is_rounded(self.model) else precision
         self.model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # Weights are cast once: autocast would cast them at each step.
-        self._cast = copy.deepcopy(self.model).bfloat16() if self.precision == "bf16" else None
+        self._quick: nn.Module | None = None
+        if self.precision == "bf16" and isinstance(self.model, fx.GraphModule):
+            self._quick = in_bfloat16(self.model)
 
     def rows(self, image_shape: torch.Size) -> int:
         """Return the fixed batch size of `step` for images of shape (C, H, W)."""
@@ -124,12 +125,14 @@ class Victim:
     def _forward(self, images: Tensor) -> Tensor:
         if not self.straight_through:
             with gradient_of_rounding(self.model):
-                return self.model(images)
-        if self._cast is None:
-            return self.model(images)
-        if isinstance(self.model, Classifier) and isinstance(self._cast, Classifier):
-            return self._cast.network(self.model.normalise(images).bfloat16()).float()
-        return self._cast(images.bfloat16()).float()
+                unrounded: Tensor = self.model(images)
+            return unrounded
+        if self._quick is not None:
+            quick: Tensor = self._quick(images)
+            return quick
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits: Tensor = self.model(images)
+        return logits.float()
 
     @torch.no_grad()
     def _evaluate(self, images: Tensor, rows: int) -> Tensor:
@@ -137,18 +140,6 @@ class Victim:
         padded = torch.cat([images, images[-1:].expand(missing, -1, -1, -1)]) if missing else images
         padded = padded.to(device=self.device, memory_format=torch.channels_last)
         return _finite(self.model(padded))[: len(images)].float().cpu()
-
-
-def _folded(model: nn.Module) -> nn.Module:
-    """Return a copy of `model`, its batch norm folded where its graph can be followed."""
-    model = copy.deepcopy(model)
-    if isinstance(model, Classifier) and any(
-        isinstance(module, nn.BatchNorm2d) for module in model.network.modules()
-    ):
-        with contextlib.suppress(UserError):
-            model.network, _ = fold_batch_norm(model.network)
-            streamline(model)
-    return model
 
 
 def _finite(logits: Tensor) -> Tensor:

@@ -7,13 +7,15 @@ import contextlib
 import copy
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import yaml
 
+from squeezed.configuration.consistency import check_augmentation, check_dataset
 from squeezed.foundation.errors import UserError
 
 # How a sentence names the types of JSON Schema.
@@ -28,22 +30,59 @@ TYPE_NAMES = {
 }
 
 
+# What others call the things that have another name here.
+SYNONYMS = {
+    **dict.fromkeys(("gpu", "nvidia", "cuda:0", "rocm"), "cuda"),
+    **dict.fromkeys(("processor", "none"), "cpu"),
+    "bfloat16": "bf16",
+    **dict.fromkeys(("float32", "float", "full"), "fp32"),
+}
+
+LARGEST_INTEGER = 2**31 - 1
+"""Where the schema sets no other bound: what every library takes."""
+
+
 def _is_number(checker: jsonschema.TypeChecker, value: Any) -> bool:
     # Infinity and not-a-number pass every comparison with a bound, or fail it silently.
-    return jsonschema.Draft202012Validator.TYPE_CHECKER.is_type(value, "number") and math.isfinite(
-        value
-    )
+    if not jsonschema.Draft202012Validator.TYPE_CHECKER.is_type(value, "number"):
+        return False
+    return isinstance(value, int) or math.isfinite(value)
+
+
+def _matches(
+    validator: Any, pattern: str, instance: Any, schema: Any
+) -> Iterator[jsonschema.ValidationError]:
+    # Python's `$` lets a line end follow, of which no name has one.
+    if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
+        yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
 _Validator = jsonschema.validators.extend(
     jsonschema.Draft202012Validator,
+    validators={"pattern": _matches},
     type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("number", _is_number),
 )
 
 
 def load_schema(path: str | Path) -> dict[str, Any]:
-    """Read the schema (JSON Schema, draft 2020-12, in YAML)."""
-    return yaml.safe_load(Path(path).read_text())
+    """Read the schema (JSON Schema, draft 2020-12, in YAML).
+
+    Whole numbers to which it sets no upper bound get `LARGEST_INTEGER` for one.
+    """
+    schema: dict[str, Any] = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    _bound_integers(schema)
+    return schema
+
+
+def _bound_integers(schema: Any) -> None:
+    if isinstance(schema, dict):
+        if "integer" in _types(schema):
+            schema.setdefault("maximum", LARGEST_INTEGER)
+        for below in schema.values():
+            _bound_integers(below)
+    elif isinstance(schema, list):
+        for below in schema:
+            _bound_integers(below)
 
 
 def complete_configuration(
@@ -53,6 +92,7 @@ def complete_configuration(
 
     Numbers that arrive as texts are read as numbers where the schema wants one: YAML takes `1e-4`
     for a text, DVC writes small numbers like that, and Snakemake's `--config a.b=5` gives texts.
+    Whole numbers may be written as 3.0 or 1e3, names and texts as whole numbers.
 
     Args:
         configuration: what `config.yaml` holds.
@@ -62,40 +102,46 @@ def complete_configuration(
         UserError: for the first thing that is wrong, in one sentence that names the key and the
             allowed values.
     """
-    completed = copy.deepcopy(dict(configuration))
+    completed = _with_names(configuration, "the top level")
     _complete(completed, schema, schema)
     problems = _Validator(schema).iter_errors(completed)
     # The outermost first: a misspelt key, then what is missing because it was misspelt.
     first = min(problems, key=_urgency, default=None)
     if first is not None:
         raise UserError(_sentence(first))
+    for name, experiment in completed["experiments"].items():
+        _complete_changes(name, experiment["attack_variations"]["changes"], schema)
     _check_names(completed["run"], "run", "experiment", completed["experiments"])
     for name, experiment in completed["experiments"].items():
         where = f"experiments.{name}.dataset"
         _check_names([experiment["dataset"]], where, "data set", completed["datasets"])
+    for name, dataset in completed["datasets"].items():
+        check_dataset(name, dataset)
+    for name, experiment in completed["experiments"].items():
+        check_augmentation(name, experiment, completed["datasets"][experiment["dataset"]])
     return completed
 
 
 def complete_section(
     given: Mapping[str, Any],
     defaults: Mapping[str, Any],
-    section: str,
+    section: Mapping[str, Any],
     where: str,
     schema: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Lay settings over an experiment's section, key by key, and check them.
+    """Lay settings over a section, key by key, fill in the schema's defaults and check them.
 
     Args:
         given: what stands at `where`, any part of the section's keys.
-        defaults: the experiment's section, complete.
-        section: its name in an experiment.
+        defaults: what they are laid over.
+        section: the section's own part of the schema.
         where: the place of `given`, for messages.
         schema: the configuration's.
 
     Raises:
         UserError: for the first thing that is wrong.
     """
-    subschema = _resolve(schema["$defs"]["experiment"]["properties"][section], schema)
+    subschema = _resolve(section, schema)
     completed = _laid_over(defaults, given)
     _complete(completed, subschema, schema)
     validator = _Validator(schema).evolve(schema={**subschema, "$defs": schema["$defs"]})
@@ -111,6 +157,49 @@ def _laid_over(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[st
         nested = isinstance(value, Mapping) and isinstance(laid.get(key), Mapping)
         laid[key] = _laid_over(laid[key], value) if nested else copy.deepcopy(value)
     return laid
+
+
+def _complete_changes(
+    experiment: str, changes: Mapping[str, dict[str, Any]], schema: Mapping[str, Any]
+) -> None:
+    """Read and check the values that variations give to an attack's keys, in place.
+
+    They have no defaults: what a variation does not name is the attack's own.
+    """
+    keys = schema["$defs"]["attack"]["properties"]
+    for name, change in changes.items():
+        for key in change:
+            change[key] = _as_number(change[key], keys[key])
+            for problem in _Validator(keys[key]).iter_errors(change[key]):
+                place = ["experiments", experiment, "attack_variations", "changes", name, key]
+                problem.path.extendleft(reversed(place))
+                raise UserError(_sentence(problem))
+
+
+def _with_names(value: Any, where: str) -> Any:
+    """Return a copy in which all keys are texts, and no text holds what no path may hold.
+
+    Raises:
+        UserError: if a key is neither a text nor a whole number, or there twice by that.
+    """
+    if isinstance(value, Mapping):
+        copied: dict[str, Any] = {}
+        for key, below in value.items():
+            is_integer = isinstance(key, int) and not isinstance(key, bool)
+            if not (isinstance(key, str) or is_integer):
+                raise UserError(
+                    f"config.yaml: the key {key!r} at {where} is no text: write it in quotes"
+                )
+            if str(key) in copied:
+                raise UserError(f"config.yaml: the key {key!r} is there twice at {where}")
+            inner = str(key) if where == "the top level" else f"{where}.{key}"
+            copied[str(key)] = _with_names(below, inner)
+        return copied
+    if isinstance(value, (list, tuple)):
+        return [_with_names(below, f"{where}.{index}") for index, below in enumerate(value)]
+    if isinstance(value, str) and "\0" in value:
+        raise UserError(f"config.yaml: {where} holds a zero byte, which no text may")
+    return copy.deepcopy(value)
 
 
 def _check_names(names: Iterable[str], where: str, what: str, sections: Mapping[str, Any]) -> None:
@@ -133,7 +222,7 @@ def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str,
 
 def _complete(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
     """Fill in the defaults of a section and of all below it, and read its numbers, in place."""
-    schema = _resolve(schema, root)
+    schema = _meant(value, _resolve(schema, root), root)
     if isinstance(value, list):
         for index, item in enumerate(value):
             subschema = _resolve(schema.get("items", {}), root)
@@ -154,19 +243,45 @@ def _complete(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) ->
             _complete(value[key], subschema, root)
 
 
+def _meant(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the alternative of `oneOf` that a section means, by its key with a fixed value.
+
+    A section without that key means the first alternative, and so does one with an unknown value.
+    """
+    alternatives = [_resolve(alternative, root) for alternative in schema.get("oneOf", [])]
+    if not alternatives or not isinstance(value, dict):
+        return schema
+    for alternative in alternatives:
+        for key, subschema in alternative.get("properties", {}).items():
+            if "const" in subschema and value.get(key) == subschema["const"]:
+                return alternative
+    return alternatives[0]
+
+
 def _as_number(value: Any, schema: Mapping[str, Any]) -> Any:
+    """Return a value as the schema wants it, where there is one way to read it only."""
+    types = _types(schema)
     if isinstance(value, str):
-        types = _types(schema)
-        for name, read in (("integer", int), ("number", float)):
-            if name in types:
-                with contextlib.suppress(ValueError):
-                    return read(value)
+        if "integer" in types:
+            with contextlib.suppress(ValueError):
+                return int(value)
+        if "integer" in types or "number" in types:
+            with contextlib.suppress(ValueError, OverflowError):
+                number = float(value)
+                return _as_number(number, schema)
+    if isinstance(value, int) and types == ["number"] and abs(value) > 2**1023:
+        return math.inf
+    if isinstance(value, float) and "integer" in types and "number" not in types:
+        return int(value) if value.is_integer() else value
+    if isinstance(value, int) and not isinstance(value, bool) and set(types) <= {"string", "null"}:
+        return str(value) if types else value
     return value
 
 
 def _types(schema: Mapping[str, Any]) -> list[str]:
     found = schema.get("type", [])
-    return [found] if isinstance(found, str) else list(found)
+    # A key named `type` among properties is a schema of its own.
+    return [found] if isinstance(found, str) else list(found) if isinstance(found, list) else []
 
 
 def _urgency(error: jsonschema.ValidationError) -> tuple[int, bool, str]:
@@ -197,7 +312,13 @@ def _sentence(error: jsonschema.ValidationError, above: str = "") -> str:
         case "type":
             if value is None:
                 says = f"config.yaml: {where} is empty, but must be"
-            return f"{says} {' or '.join(TYPE_NAMES[name] for name in _types(schema))}"
+            wanted = _types(schema)
+            quotes = (
+                ": write it in quotes" if "string" in wanted and isinstance(value, bool) else ""
+            )
+            return f"{says} {' or '.join(TYPE_NAMES[name] for name in wanted)}{quotes}"
+        case "maxLength":
+            return f"{says} at most {expected} characters long"
         case "minimum" | "minItems" | "maximum" | "maxItems":
             bound = "at least" if error.validator.startswith("min") else "at most"
             items = " long" if error.validator.endswith("Items") else ""
@@ -208,7 +329,7 @@ def _sentence(error: jsonschema.ValidationError, above: str = "") -> str:
         case "uniqueItems":
             return f"config.yaml: {where} is {value!r}, which names something twice"
         case "pattern" if "propertyNames" in error.absolute_schema_path:
-            return f"{says} a name of letters, digits, '_' and '-'"
+            return f"config.yaml: the name {value!r} at {where} must be {_name_of(str(expected))}"
         case "pattern":  # of a text; other types may be allowed beside it
             others = [TYPE_NAMES[name] for name in _types(schema) if name != "string"]
             return f"{says} {' or '.join([*others, str(expected).strip('^$')])}"
@@ -242,9 +363,20 @@ def _likeliest(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
     return first
 
 
+def _name_of(pattern: str) -> str:
+    """Say in words what a pattern of names wants."""
+    reserved = re.search(r"\(\?!(.*?)\)", pattern)
+    words = (reserved[1] if reserved else "").replace("$", "").split("|")
+    but = f", other than {' and '.join(words)}" if reserved else ""
+    if "A-Z" not in pattern:
+        return f"of lower case letters, digits and '_'{but}"
+    return f"of letters, digits, '_' and '-'{' (not first)' if '-]*' in pattern else ''}{but}"
+
+
 def choices(given: Any, allowed: Iterable[Any]) -> str:
-    """Return what to choose from, and what was probably meant: the end of a sentence."""
+    """Say what one may choose from, and what seems to have been meant."""
     names = [str(name) for name in allowed]
-    near = difflib.get_close_matches(str(given), names, 1)
+    synonym = SYNONYMS.get(str(given).lower())
+    near = [synonym] if synonym in names else difflib.get_close_matches(str(given), names, 1)
     hint = f"did you mean {near[0]!r}? Choose" if near else "choose"
     return f"{hint} from {', '.join(names)}" if names else "no key is allowed there"

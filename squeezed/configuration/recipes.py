@@ -233,7 +233,8 @@ def _complete(
             f"config.yaml: {where}.{name} has a key 'makes', which only a step of your own needs"
         )
     section = steps[step]["section"]
-    settings = complete_section(own, experiment[section], section, f"{where}.{name}", schema)
+    part = schema["$defs"]["experiment"]["properties"][section]
+    settings = complete_section(own, experiment[section], part, f"{where}.{name}", schema)
     return Recipe(name, step, parent, steps[step]["makes"], settings)
 
 

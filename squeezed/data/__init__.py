@@ -5,11 +5,11 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from squeezed.data import manifest, tensor_file
-from squeezed.data.dataset import Dataset, Split, choose_indices
+from squeezed.data.dataset import Dataset, Split, choose_indices, choose_stratified
 from squeezed.data.dataset_file import read_dataset_file
 from squeezed.foundation.errors import UserError
 
-__all__ = ["Dataset", "Split", "choose_indices", "open_dataset"]
+__all__ = ["Dataset", "Split", "choose_indices", "choose_stratified", "open_dataset"]
 
 DATASETS: dict[str, type[tensor_file.TensorDataset | manifest.ManifestDataset]] = {
     tensor_file.KIND: tensor_file.TensorDataset,

@@ -81,3 +81,50 @@ def choose_indices(n: int, count: int, seed: int) -> NDArray[np.int64]:
     if count >= n:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, size=count, replace=False))
+
+
+def choose_stratified(labels: Labels, count: int, seed: int) -> NDArray[np.int64]:
+    """Choose `count` images at random, as many of each class as its share; all if not more.
+
+    No class is left with a single image while another has more than two: rare classes get two (or
+    all they have) as long as `count` allows. The same arguments give the same images.
+
+    Args:
+        labels: each image's class, shape (n,).
+        count: how many to choose.
+        seed: of the choice.
+
+    Returns:
+        Sorted indices, shape (min(count, n),).
+    """
+    if count >= len(labels):
+        return np.arange(len(labels))
+    generator = np.random.default_rng(seed)
+    classes, sizes = np.unique(labels, return_counts=True)
+    chosen = [
+        generator.permutation(np.flatnonzero(labels == label))[:quota]
+        for label, quota in zip(classes, _shares(sizes, count), strict=True)
+    ]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
+
+
+def _shares(sizes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Divide `count` among classes by largest remainders, above a floor of two images each."""
+    floor = np.minimum(sizes, 2)
+    if floor.sum() > count:  # more classes than that: two each to the largest ones
+        floor = np.zeros_like(sizes)
+        room = np.argsort(-sizes, kind="stable")
+        for label in room:
+            floor[label] = min(2, sizes[label], count - floor.sum())
+        return floor
+    exact = np.maximum(count * sizes / sizes.sum(), floor)
+    # What the floor gives to the rare is taken from what is above it, in proportion.
+    above = exact - floor
+    exact = floor + above * (count - floor.sum()) / max(above.sum(), 1e-12)
+    quotas = np.minimum(np.floor(exact + 1e-9).astype(np.int64), sizes)
+    order = np.argsort(quotas - exact, kind="stable")
+    while quotas.sum() < count:
+        for label in order:
+            if quotas.sum() < count and quotas[label] < sizes[label]:
+                quotas[label] += 1
+    return quotas

@@ -4,43 +4,28 @@ What becomes of each pixel format is said at `open_rgb`.
 """
 
 import io
+import os
+import stat
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from squeezed.foundation.errors import first_line
+from squeezed.foundation.exhaustion import exhausted
 
 EXTENSIONS = frozenset(
     {
-        *(".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"),
-        *(".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+        *(".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm"),
+        *(".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
     }
 )
-
-KNOWN_OTHERS = {
-    ".heic": "HEIC",
-    ".heif": "HEIF",
-    ".jxl": "JPEG XL",
-    ".dng": "camera raw",
-    ".cr2": "camera raw",
-    ".nef": "camera raw",
-    ".arw": "camera raw",
-    ".dcm": "DICOM",
-    ".svg": "SVG",
-    ".npy": "NumPy",
-    ".jp2": "JPEG 2000",
-    ".psd": "Photoshop",
-}
-"""Pictures that are not read, by extension: where a class holds some, they are missed."""
 
 
 class UnreadableImage(Exception):
     """An image file that cannot be read, with the reason in a few words."""
 
-
-# What reading an image file raises that is not there, is no image, or is truncated or damaged.
-UNREADABLE = (UnreadableImage, OSError)
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -55,6 +40,28 @@ _UPRIGHT = {
 
 TIFF_BITS, TIFF_MEANING, TIFF_PALETTE = 258, 262, 320
 WHITE_IS_ZERO = 0
+
+
+def read_image_file(path: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        UnreadableImage: if there is none, or it is something else, as a link to nowhere or a pipe
+            (which one could wait for until the end of time).
+        OSError: if the machine runs out of something.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise UnreadableImage("it is no file")
+            return file.read()
+    except OSError as error:
+        if exhausted(error):
+            raise
+        if path.is_symlink() and not os.path.exists(path):  # noqa: PTH110 (says False for loops)
+            raise UnreadableImage(f"it is a link to nowhere, {path.readlink()}") from error
+        raise UnreadableImage(error.strerror or first_line(error)) from error
 
 
 def open_rgb(content: bytes) -> Image.Image:
@@ -175,7 +182,8 @@ def _from_grey(values: NDArray[np.integer]) -> Image.Image:
 def _sixteen_bit_grey(image: Image.Image) -> NDArray[np.uint16]:
     """Return grey of 9 to 16 bits, spread over all 16."""
     tags = getattr(image, "tag_v2", {})
-    grey = np.asarray(image).astype(np.uint16) << (16 - int(tags.get(TIFF_BITS, (16,))[0]))
+    unused = np.uint16(16 - int(tags.get(TIFF_BITS, (16,))[0]))
+    grey = np.asarray(image).astype(np.uint16) << unused
     return ~grey if tags.get(TIFF_MEANING) == WHITE_IS_ZERO else grey
 
 

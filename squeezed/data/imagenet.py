@@ -55,7 +55,7 @@ def _class_folders(root: Path, devkit_md5: str | None) -> dict[str, str]:
     images = sorted(
         path.name
         for path in folder.iterdir()
-        if path.suffix.lower() in EXTENSIONS and path.is_file()
+        if path.suffix.lower() in EXTENSIONS and path.is_file() and not path.name.startswith(".")
     )
     if not images:
         return {}

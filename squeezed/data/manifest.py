@@ -1,5 +1,6 @@
 """A large data set: images stay in their folders, a manifest says which they are."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from squeezed.data import pixel_statistics
 from squeezed.data.dataset import SPLITS, Images, Labels
 from squeezed.data.dataset_file import StoredDataset, write_dataset_file
 from squeezed.data.geometry import Geometry
-from squeezed.data.image_files import UNREADABLE, open_rgb, to_array
+from squeezed.data.image_files import UnreadableImage, open_rgb, read_image_file, to_array
 from squeezed.foundation.errors import UserError
+from squeezed.foundation.files import user_path
 from squeezed.foundation.workers import configured_workers
 
 KIND = "squeezed_manifest"
@@ -23,16 +26,19 @@ NORMALISATION_SAMPLE = 2000
 
 
 class PathList(Sequence[str]):
-    """Many paths as one block of bytes: a tenth of what a list of strings takes."""
+    """Many paths as one block of bytes: a tenth of what a list of strings takes.
+
+    The bytes are those of the file system, which need not be text.
+    """
 
     def __init__(self, block: NDArray[np.uint8], ends: NDArray[np.int64]) -> None:
-        """Hold the paths' UTF-8 bytes and where each ends."""
+        """Hold the paths' bytes and where each ends."""
         self.block, self.ends = block, ends
 
     @classmethod
     def pack(cls, paths: Sequence[str]) -> "PathList":
         """Make one of strings."""
-        encoded = [path.encode() for path in paths]
+        encoded = [os.fsencode(path) for path in paths]
         ends = np.cumsum([len(path) for path in encoded], dtype=np.int64)
         return cls(np.frombuffer(b"".join(encoded), np.uint8), ends)
 
@@ -43,7 +49,7 @@ class PathList(Sequence[str]):
     def __getitem__(self, index: Any) -> Any:
         """Return one path."""
         start = self.ends[index - 1] if index else 0
-        return self.block[start : self.ends[index]].tobytes().decode()
+        return os.fsdecode(self.block[start : self.ends[index]].tobytes())
 
 
 class FileSplit:
@@ -68,8 +74,8 @@ class FileSplit:
         """
         path = self.root / self.paths[int(index)]
         try:
-            return open_rgb(path.read_bytes())
-        except UNREADABLE as error:
+            return open_rgb(read_image_file(path))
+        except UnreadableImage as error:
             raise UserError(
                 f"{path} cannot be read ({error}): bring the images back to where they were when "
                 "the data set was prepared, or prepare it again"
@@ -118,7 +124,7 @@ class ManifestDataset(StoredDataset):
         super().__init__(path, header)
         height, width = header["image_size"]
         self.image_size: tuple[int, int] = (height, width)
-        root, geometry = Path(header["root"]).expanduser(), Geometry(**header["geometry"])
+        root, geometry = user_path(header["root"]), Geometry(**header["geometry"])
         self.train, self.validation, self.test = (
             FileSplit(
                 root,
@@ -158,7 +164,7 @@ def write_manifest(
     """
     packed = {s: (PathList.pack(paths), labels) for s, (paths, labels) in splits.items()}
     train = FileSplit(root, *packed["train"], geometry)
-    mean, std = normalisation or _sampled_normalisation(train)
+    mean, std = normalisation or _sampled_normalisation(train, name)
     header = {
         "name": name,
         "digest": digest,
@@ -179,17 +185,9 @@ def write_manifest(
     write_dataset_file(path, KIND, header, tensors)
 
 
-def _sampled_normalisation(split: FileSplit) -> tuple[list[float], list[float]]:
+def _sampled_normalisation(split: FileSplit, name: str) -> pixel_statistics.Normalisation:
     """Return mean and standard deviation of each channel over a seeded sample."""
     generator = np.random.default_rng(0)
     count = min(len(split), NORMALISATION_SAMPLE)
     chosen = np.sort(generator.choice(len(split), count, replace=False))
-    total, squares, pixels = np.zeros(3), np.zeros(3), 0
-    for images, _ in split.batches(64, chosen):
-        values = images.astype(np.float64)
-        total += values.sum(axis=(0, 2, 3))
-        squares += (values**2).sum(axis=(0, 2, 3))
-        pixels += values.size // 3
-    mean = total / pixels
-    std = np.sqrt(squares / pixels - mean**2)
-    return [round(float(m), 6) for m in mean], [round(float(s), 6) for s in std]
+    return pixel_statistics.of_batches((images for images, _ in split.batches(64, chosen)), name)

@@ -18,11 +18,13 @@ from squeezed.data.geometry import AS_IT_IS, Geometry
 from squeezed.data.image_trees import ImageTree, open_tree
 from squeezed.data.imagenet import FlatValidationTree
 from squeezed.data.manifest import write_manifest
+from squeezed.data.pixel_statistics import refuse_blank
 from squeezed.data.splitting import hold_out
 from squeezed.data.tensor_file import write_tensor_dataset
 from squeezed.data.tree_reading import Part, check_files, read_into_memory
 from squeezed.foundation.errors import UserError, first_line
-from squeezed.foundation.files import sha256_of
+from squeezed.foundation.exhaustion import exhausted
+from squeezed.foundation.files import sha256_of, user_path
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +61,8 @@ def prepare_dataset(name: str, settings: Mapping[str, Any], output: Path, downlo
         else:
             _prepare_memory(name, settings, output, downloads)
     except (OSError, SafetensorError) as error:
-        hint = ": make room and run again" if "No space left" in str(error) else ""
-        raise UserError(
-            f"the data set {name} cannot be prepared ({first_line(error)}){hint}"
-        ) from error
+        reason = exhausted(error) or first_line(error)
+        raise UserError(f"the data set {name} cannot be prepared: {reason}") from error
 
 
 def _prepare_memory(name: str, settings: Mapping[str, Any], output: Path, downloads: Path) -> None:
@@ -74,6 +74,7 @@ def _prepare_memory(name: str, settings: Mapping[str, Any], output: Path, downlo
         kept, held_out = _hold_out(labels, settings, contents.class_names)
         splits["validation"] = images[held_out], labels[held_out]
         splits["train"] = images[kept], labels[kept]
+    refuse_blank(name, splits["train"][0])
     write_tensor_dataset(
         output,
         name=name,
@@ -87,18 +88,14 @@ def _prepare_memory(name: str, settings: Mapping[str, Any], output: Path, downlo
 
 def _prepare_files(name: str, settings: Mapping[str, Any], output: Path, downloads: Path) -> None:
     source = settings["source"]
-    if source["kind"] not in ("folder", "imagenet"):
-        raise UserError(
-            f"data set {name}: storage `files` needs a source of kind folder or imagenet, not "
-            f"{source['kind']}: use storage `memory`"
-        )
-    path = _source_path(source)
+    path = user_path(source["path"])
     provenance: dict[str, Any] = _named(source, path)
     if not path.is_dir():
         provenance["sha256"] = sha256_of(path)
         path = extract(open_tree(path), downloads / f"{path.stem}-{provenance['sha256'][:12]}")
     tree = _open(source, path)
     folders = _arranged(tree)
+    provenance |= _passed_over(folders)
     paths = {s: [tree.real(n) for n, _ in files] for s, files in folders.files.items()}
     digest = check_files(path, [p for split in paths.values() for p in split])
     provenance.setdefault("sha256", digest)
@@ -114,7 +111,7 @@ def _prepare_files(name: str, settings: Mapping[str, Any], output: Path, downloa
         root=path,
         class_names=folders.class_names,
         splits={split: splits[split] for split in SPLITS},
-        geometry=_files_geometry(name, settings),
+        geometry=Geometry(settings["resize"], settings["crop"]),
         digest=digest,
         source=provenance,
         normalisation=_normalisation(settings),
@@ -156,13 +153,13 @@ def _read_svhn(settings: Mapping[str, Any], downloads: Path) -> Contents:
 
 def _read_tree(settings: Mapping[str, Any], downloads: Path) -> Contents:
     source = settings["source"]
-    path = _source_path(source)
+    path = user_path(source["path"])
     tree = _open(source, path)
     folders = _arranged(tree)
     geometry = Geometry(settings["resize"], settings["crop"])
     splits, digest = read_into_memory(tree, folders, geometry)
     sha256 = digest if path.is_dir() else sha256_of(path)
-    provenance = {**_named(source, path), "sha256": sha256}
+    provenance = {**_named(source, path), "sha256": sha256, **_passed_over(folders)}
     return Contents(splits, folders.class_names, provenance, geometry)
 
 
@@ -179,12 +176,8 @@ def _official_file(source: Mapping[str, Any], key: str, name: str, downloads: Pa
     """Return one file of an official set: the user's own copy, or downloaded."""
     official = source["files"].get(key)
     if source["path"] is None:
-        if official is None:
-            raise UserError(
-                f"source {source['kind']} needs `files.{key}` (url and md5), or a `path` to {name}"
-            )
         return download(official["url"], official["md5"], downloads)
-    path = _source_path(source)
+    path = user_path(source["path"])
     path = path / name if path.is_dir() else path
     if not path.is_file():
         raise UserError(f"there is no {path}: correct the source's `path`")
@@ -206,15 +199,6 @@ def _named(source: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return {"kind": source["kind"], "name": path.resolve().name}
 
 
-def _source_path(source: Mapping[str, Any]) -> Path:
-    if source["path"] is None:
-        raise UserError(f"a source of kind {source['kind']} needs a `path`")
-    path = Path(source["path"]).expanduser()
-    if not path.exists():
-        raise UserError(f"there is no {path}: correct the source's `path`")
-    return path
-
-
 def _open(source: Mapping[str, Any], path: Path) -> ImageTree:
     tree = open_tree(path)
     if source["kind"] == "imagenet":
@@ -225,9 +209,21 @@ def _open(source: Mapping[str, Any], path: Path) -> ImageTree:
 
 def _arranged(tree: ImageTree) -> ClassFolders:
     folders = arrange((name for name, _ in tree.entries()), tree.path)
-    if folders.others:
-        logger.info("%d files are no images by their extension: left out", folders.others)
+    for what, count in folders.left_out.items():
+        logger.info("left out: %d × %s", count, what)
+    if folders.repeated:
+        logger.info("%d files are there more than once: the last one counts", folders.repeated)
     return folders
+
+
+def _passed_over(folders: ClassFolders) -> dict[str, Any]:
+    """Return what a user must know who thinks that every file counts; nothing where each does."""
+    said: dict[str, Any] = {}
+    if folders.left_out:
+        said["left_out"] = folders.left_out
+    if folders.repeated:
+        said["repeated"] = folders.repeated
+    return said
 
 
 def _hold_out(labels: Any, settings: Mapping[str, Any], class_names: list[str]) -> Any:
@@ -236,14 +232,4 @@ def _hold_out(labels: Any, settings: Mapping[str, Any], class_names: list[str]) 
 
 def _normalisation(settings: Mapping[str, Any]) -> tuple[list[float], list[float]] | None:
     mean, std = settings["normalisation"]["mean"], settings["normalisation"]["std"]
-    if not mean and not std:
-        return None
-    if len(mean) != 3 or len(std) != 3:
-        raise UserError("`normalisation` needs three values of `mean` and three of `std`")
-    return mean, std
-
-
-def _files_geometry(name: str, settings: Mapping[str, Any]) -> Geometry:
-    if settings["crop"] is None:
-        raise UserError(f"data set {name}: storage `files` needs `crop`, the side of its images")
-    return Geometry(settings["resize"], settings["crop"])
+    return (mean, std) if mean else None

@@ -42,8 +42,8 @@ def streamed_pixels(
         yield from loader
     except UserError as error:
         # A worker's error comes with the worker's traceback, its own sentence last.
-        sentence = str(error).strip().splitlines()[-1]
-        raise UserError(sentence.removeprefix("squeezed.foundation.errors.UserError: ")) from error
+        sentence = str(error).rpartition(f"{UserError.__name__}: ")[2].removesuffix("\\n")
+        raise UserError(sentence) from error
 
 
 class _Images(Dataset[Tensor]):

@@ -17,7 +17,10 @@ def summarise(dataset: Dataset, settings: Mapping[str, Any], stamp: str | None) 
         stamp: of the source (`squeezed.foundation.source_stamp`).
     """
     counts = {split: len(getattr(dataset, split)) for split in SPLITS}
-    smallest = np.bincount(dataset.test.labels, minlength=len(dataset.class_names)).min()
+    of_each_class = {
+        split: np.bincount(getattr(dataset, split).labels, minlength=len(dataset.class_names))
+        for split in SPLITS
+    }
     return {
         "name": dataset.name,
         "description": settings["description"],
@@ -25,11 +28,15 @@ def summarise(dataset: Dataset, settings: Mapping[str, Any], stamp: str | None) 
         "source_name": dataset.source["name"],
         "source_sha256": dataset.source.get("sha256"),
         "source_stamp": stamp,
+        "files_left_out": dataset.source.get("left_out", {}),
+        "files_repeated": dataset.source.get("repeated", 0),
         "digest": dataset.digest,
         "n_train": counts["train"],
         "n_validation": counts["validation"],
         "n_test": counts["test"],
-        "n_test_of_smallest_class": int(smallest),
+        "n_train_of_smallest_class": int(of_each_class["train"].min()),
+        "n_test_of_smallest_class": int(of_each_class["test"].min()),
+        "n_test_of_each_class": of_each_class["test"].tolist(),
         "n_classes": len(dataset.class_names),
         "class_names": dataset.class_names,
         "image_height": dataset.image_size[0],

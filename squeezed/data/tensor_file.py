@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from squeezed.data import pixel_statistics
 from squeezed.data.dataset import SPLITS, Images, Labels
 from squeezed.data.dataset_file import StoredDataset, write_dataset_file
 from squeezed.data.geometry import AS_IT_IS, Geometry
@@ -80,7 +81,7 @@ def write_tensor_dataset(
         normalisation: mean and standard deviation of each channel; default: those of all training
             images.
     """
-    mean, std = normalisation or _normalisation(splits["train"][0])
+    mean, std = normalisation or pixel_statistics.of_counts(splits["train"][0])
     tensors = {}
     for split in SPLITS:
         images, labels = splits[split]
@@ -96,19 +97,6 @@ def write_tensor_dataset(
         "source": dict(source),
     }
     write_dataset_file(path, KIND, header, tensors)
-
-
-def _normalisation(pixels: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation of each channel, from how often each value occurs."""
-    mean, std = [], []
-    values = np.arange(256) / 255
-    for channel in range(pixels.shape[1]):
-        counts = np.bincount(pixels[:, channel].ravel(), minlength=256)
-        average = (counts * values).sum() / counts.sum()
-        variance = (counts * (values - average) ** 2).sum() / counts.sum()
-        mean.append(round(float(average), 6))
-        std.append(round(float(np.sqrt(variance)), 6))
-    return mean, std
 
 
 def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:

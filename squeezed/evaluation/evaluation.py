@@ -33,6 +33,8 @@ class Evaluation:
     logits: NDArray[np.float32]
     """Of the first engine."""
     baseline_predictions: NDArray[np.int64]
+    held_out_logits: NDArray[np.float32] | None
+    """Of the validation images, where there are any."""
 
 
 def evaluate(
@@ -43,8 +45,9 @@ def evaluate(
     batch_size: int,
     threads: int,
     engines: Sequence[str] = ("onnxruntime",),
+    held_out: Split | None = None,
 ) -> Evaluation:
-    """Run a graph and the baseline's on all images of `split`.
+    """Run a graph and the baseline's on all images of `split`, and the graph on `held_out`.
 
     Args:
         graph: the file, as it is deployed.
@@ -53,12 +56,13 @@ def evaluate(
         batch_size: of every call.
         threads: of each engine.
         engines: those to run it with; it is judged by the first one.
+        held_out: the validation images, for what is fitted to the logits; None without any.
 
     Raises:
         UserError: if a file cannot be run by the first engine, or an engine is not installed.
     """
 
-    def predict(engine: Engine) -> NDArray[np.float32]:
+    def predict(engine: Engine, split: Split = split) -> NDArray[np.float32]:
         batches = track(split.batches(batch_size), engine.name, total=-(-len(split) // batch_size))
         return engine.predict_batches(images for images, _ in batches)
 
@@ -72,6 +76,9 @@ def evaluate(
     if graph != baseline:
         (name, *_) = engines_of(baseline, engines)
         other = predict(open_engine(baseline, threads, name)).argmax(axis=1)
+    held_out_logits = None
+    if held_out is not None and len(held_out):
+        held_out_logits = predict(open_engine(graph, threads, names[0]), held_out)
     layers: list[Layer] = []
     if graph.suffix == ".onnx":
         layers = list_layers(read_graph(graph), results[0].executed)
@@ -100,4 +107,4 @@ def evaluate(
         **engine_metrics(results, stored, split.labels),
         "batch_size": batch_size,
     }
-    return Evaluation(metrics, measured, layers, logits, other)
+    return Evaluation(metrics, measured, layers, logits, other, held_out_logits)

@@ -10,6 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from squeezed.evaluation.calibration import (
+    brier_scores,
+    negative_log_likelihoods,
+    probabilities,
+)
 from squeezed.foundation.files import atomic_path
 from squeezed.statistics.intervals import mcnemar_p_value, wilson_interval
 
@@ -47,35 +52,15 @@ def write_predictions(
 ) -> None:
     """Write one line for each test image, in order, whole or not at all."""
     columns = ["index", "label", "prediction", "confidence", "baseline_prediction"]
+    scores = {
+        "brier_score": brier_scores(probabilities(logits), labels),
+        "negative_log_likelihood": negative_log_likelihoods(logits, labels),
+    }
     predictions, confident = logits.argmax(axis=1), confidences(logits)
-    rows = zip(labels, predictions, confident, baseline, strict=True)
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    rows = zip(labels, predictions, confident, baseline, *scores.values(), strict=True)
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        for index, (label, prediction, confidence, other) in enumerate(rows):
-            writer.writerow([index, label, prediction, f"{confidence:.6f}", other])
-
-
-def write_classes(
-    path: str | Path,
-    class_names: list[str],
-    labels: Integers,
-    predictions: Integers,
-    baseline: Integers,
-) -> None:
-    """Write one line for each class: its images, how many are right, and how many flipped."""
-    columns = ["class", "n_images", "correct", "baseline_correct", "flipped_predictions"]
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        for label, name in enumerate(class_names):
-            own = labels == label
-            writer.writerow(
-                [
-                    name,
-                    int(own.sum()),
-                    int((own & (predictions == label)).sum()),
-                    int((own & (baseline == label)).sum()),
-                    int((own & (predictions != baseline)).sum()),
-                ]
-            )
+        writer.writerow([*columns, *scores])
+        for index, (label, prediction, confidence, other, *scored) in enumerate(rows):
+            figures = (f"{value:.6f}" for value in scored)
+            writer.writerow([index, label, prediction, f"{confidence:.6f}", other, *figures])

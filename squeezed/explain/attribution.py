@@ -1,51 +1,70 @@
 """Which pixels a network's decision rests on: guided backpropagation and Grad-CAM, with captum."""
 
 import copy
+import math
 import warnings
+from collections.abc import Iterator
 
 import torch
 from captum.attr import GuidedBackprop, LayerAttribution, LayerGradCam
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from squeezed.explain.layers import map_layer
 from squeezed.foundation.errors import UserError
-from squeezed.networks.classifier import Classifier
 
 METHODS = ("guided_backprop", "grad_cam")
+CLAMPS = (torch.clamp, torch.clip, "clamp", "clip")
+
+
+def unavailable(twin: fx.GraphModule, method: str, layer: str | None = None) -> str | None:
+    """Return why a method has no map of a network, in a sentence, or None where it has.
+
+    Args:
+        twin: the network.
+        method: one of `METHODS`.
+        layer: the layer that Grad-CAM is told to weigh, None for the trunk's last map.
+    """
+    if method == "guided_backprop":
+        if next(_rectifiers(twin), None) is None:
+            return (
+                "guided_backprop needs ReLUs, and the network has none: leave it out of cam.methods"
+            )
+        return None
+    if method == "grad_cam":
+        try:
+            map_layer(twin, layer)
+        except UserError as error:
+            return str(error)
+        return None
+    return f"cam.methods names {method!r}; choose from {', '.join(METHODS)}"
 
 
 class Attributor:
     """Makes maps of one network with one method."""
 
-    def __init__(
-        self, model: Classifier, method: str, image: Tensor, layer: str | None = None
-    ) -> None:
-        """Prepare a copy of `model`; the model itself keeps no hook.
+    def __init__(self, twin: fx.GraphModule, method: str, layer: str | None = None) -> None:
+        """Prepare a copy of `twin`; the twin itself keeps no hook.
 
         Args:
-            model: in evaluation mode; a quantized one passes gradients straight through.
+            twin: in evaluation mode; a quantized one passes gradients straight through.
             method: one of `METHODS`.
-            image: any one image, shape (1, 3, H, W), on the model's device.
-            layer: the module that Grad-CAM weighs, instead of the last convolution's ReLU.
+            layer: the layer that Grad-CAM weighs, instead of the trunk's last map.
 
         Raises:
-            UserError: if there is no such method or layer, or guided backpropagation finds no ReLU.
+            UserError: if there is no such method or layer, or the network has no map of it
+                (`unavailable`).
         """
-        self._model = _hookable(model)
+        reason = unavailable(twin, method, layer)
+        if reason is not None:
+            raise UserError(reason)
         self._method = method
+        hookable = copy.deepcopy(twin).eval().requires_grad_(False)
         if method == "guided_backprop":
-            if not any(isinstance(module, nn.ReLU) for module in model.modules()):
-                raise UserError(
-                    "guided_backprop needs ReLU modules and the network has none; "
-                    "leave it out of cam.methods"
-                )
-            self._captum = GuidedBackprop(self._model)
-        elif method == "grad_cam":
-            chosen = map_layer(self._model, image, layer)
-            module = self._model.network.get_submodule(chosen.name)
-            self._captum = LayerGradCam(self._model, module)
+            _rectify_by_modules(hookable)
+            self._captum = GuidedBackprop(hookable)
         else:
-            raise UserError(f"cam.methods names {method!r}; choose from {', '.join(METHODS)}")
+            tap = _insert_tap(hookable, map_layer(twin, layer).node)
+            self._captum = LayerGradCam(hookable, tap)
 
     def maps(self, images: Tensor, targets: Tensor) -> Tensor:
         """Return how much each pixel speaks for a class, shape (n, H, W), at least 0, no unit.
@@ -54,7 +73,7 @@ class Attributor:
         the layer's channels, weighed by their mean gradients, rectified and enlarged (bilinear).
 
         Args:
-            images: shape (n, 3, H, W), in [0, 1].
+            images: shape (n, C, H, W), in [0, 1].
             targets: the class to explain of each image, shape (n,).
         """
         with warnings.catch_warnings():
@@ -70,20 +89,52 @@ class Attributor:
         return enlarged[:, 0].detach()
 
 
-def _hookable(model: Classifier) -> Classifier:
-    """Copy a model so that captum's hooks see every ReLU's own input and output.
-
-    An in-place ReLU writes over the tensor that the hooks read.
-    """
-    hookable = copy.deepcopy(model).eval().requires_grad_(False)
-    for module in hookable.modules():
-        if isinstance(module, nn.ReLU):
-            module.inplace = False
-    return hookable
-
-
 @torch.no_grad()
-def predictions(model: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+def predictions(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     """Return the predicted class of each image and its probability, both of shape (n,)."""
     confidence, predicted = model(images).softmax(dim=1).max(dim=1)
     return predicted, confidence
+
+
+def _rectifiers(twin: fx.GraphModule) -> Iterator[tuple[fx.Node, float]]:
+    """Yield the nodes that clamp at zero from below, and what they clamp at from above."""
+    for node in twin.graph.nodes:
+        if node.op == "call_module":
+            module = twin.get_submodule(str(node.target))
+            if isinstance(module, nn.ReLU):
+                yield node, math.inf
+            elif isinstance(module, nn.Hardtanh) and module.min_val == 0:  # nn.ReLU6 is one
+                yield node, module.max_val
+        elif node.target in CLAMPS:
+            low, high = ([*node.args[1:], None, None])[:2]
+            low, high = node.kwargs.get("min", low), node.kwargs.get("max", high)
+            if low == 0 and (high is None or isinstance(high, int | float)):
+                yield node, math.inf if high is None else float(high)
+
+
+def _rectify_by_modules(twin: fx.GraphModule) -> None:
+    """Give each node that clamps at zero an `nn.ReLU` of its own, which captum's hooks look for.
+
+    What is clamped from above too (ReLU6) is clamped there afterwards: the same function.
+    """
+    for number, (node, high) in enumerate(list(_rectifiers(twin))):
+        twin.add_submodule(f"rectifier_{number}", nn.ReLU())
+        with twin.graph.inserting_before(node):
+            rectified = twin.graph.call_module(f"rectifier_{number}", (node.args[0],))
+            if high < math.inf:
+                rectified = twin.graph.call_function(torch.clamp, (rectified,), {"max": high})
+        node.replace_all_uses_with(rectified)
+        twin.graph.erase_node(node)
+    twin.delete_all_unused_submodules()
+    twin.recompile()
+
+
+def _insert_tap(twin: fx.GraphModule, name: str) -> nn.Module:
+    """Put a module that hands on behind a node, and return it: captum hooks modules, not nodes."""
+    node = next(node for node in twin.graph.nodes if node.name == name)
+    twin.add_submodule("tap", nn.Identity())
+    with twin.graph.inserting_after(node):
+        tap = twin.graph.call_module("tap", (node,))
+    node.replace_all_uses_with(tap, lambda user: user is not tap)
+    twin.recompile()
+    return twin.get_submodule("tap")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, fx
 
 from squeezed.explain.attribution import Attributor
 from squeezed.explain.controls import CONTROLS, control_maps
@@ -18,7 +18,6 @@ from squeezed.explain.faithfulness import (
 from squeezed.explain.image_scores import mean_fields
 from squeezed.explain.randomisation import cascade
 from squeezed.foundation.progress import track
-from squeezed.networks.classifier import Classifier
 
 BATCH = 64
 
@@ -37,17 +36,17 @@ class Pictures:
 
 
 def attribution_maps(
-    model: Classifier, pictures: Pictures, method: str, layer: str | None = None
+    twin: fx.GraphModule, pictures: Pictures, method: str, layer: str | None = None
 ) -> Maps:
     """Return a method's maps, shape (n, H, W), each divided by its highest value (0 stays 0).
 
     Args:
-        model: in evaluation mode, on the pictures' device.
+        twin: on the pictures' device.
         pictures: what to explain.
         method: one of `squeezed.explain.attribution.METHODS`.
-        layer: the module that Grad-CAM weighs, None for the last convolution.
+        layer: the layer that Grad-CAM weighs, None for the trunk's last map.
     """
-    attributor = Attributor(model, method, pictures.images[:1], layer)
+    attributor = Attributor(twin, method, layer)
     batches = zip(pictures.images.split(BATCH), pictures.targets.split(BATCH), strict=True)
     maps = torch.cat([attributor.maps(images, targets) for images, targets in batches])
     highest = maps.amax(dim=(1, 2), keepdim=True)
@@ -56,7 +55,7 @@ def attribution_maps(
 
 
 def map_scores(
-    model: Classifier,
+    twin: fx.GraphModule,
     pictures: Pictures,
     maps: dict[str, Maps],
     masks: NDArray[np.bool_] | None,
@@ -68,7 +67,7 @@ def map_scores(
     """Score the methods' maps and the controls' on each image.
 
     Args:
-        model: in evaluation mode.
+        twin: on the pictures' device.
         pictures: what the maps explain.
         maps: by method, each of shape (n, H, W).
         masks: where the object is, shape (n, H, W), or None.
@@ -77,7 +76,8 @@ def map_scores(
         seed: of the random map and of the order of equal pixels.
 
     Returns:
-        by name (`{method or control}_{score}`), each of shape (n,).
+        by name (`{method or control}_{score}`), each of shape (n,); NaN where a map is the same
+        all over, which orders no pixels.
     """
     device = pictures.images.device
     sources = {name: torch.from_numpy(values).to(device) for name, values in maps.items()}
@@ -86,7 +86,7 @@ def map_scores(
     scores: dict[str, Scores] = {}
     for name, source in track(sources.items(), "maps scored"):
         curves = perturbation_curves(
-            model,
+            twin,
             pictures.images,
             source,
             pictures.targets,
@@ -94,8 +94,13 @@ def map_scores(
             steps=steps,
             seed=seed,
         )
-        scores[f"{name}_deletion_auc"] = _numpy(curves.deletion_auc())
-        scores[f"{name}_insertion_auc"] = _numpy(curves.insertion_auc())
+        # Where all pixels are alike there is no order to delete them in: that is no score.
+        flat = source.amax(dim=(1, 2)) == source.amin(dim=(1, 2))
+        for area, values in (
+            ("deletion", curves.deletion_auc()),
+            ("insertion", curves.insertion_auc()),
+        ):
+            scores[f"{name}_{area}_auc"] = _numpy(values.masked_fill(flat, torch.nan))
         if masks is not None:
             on_device = torch.from_numpy(masks).to(device)
             scores[f"{name}_share_on_object"] = _numpy(share_on_object(source, on_device))
@@ -127,7 +132,7 @@ def agreement(
 
 
 def randomisation_test(
-    model: Classifier,
+    twin: fx.GraphModule,
     pictures: Pictures,
     maps: dict[str, Maps],
     *,
@@ -137,10 +142,10 @@ def randomisation_test(
     """Correlate maps with those of the network re-initialised from its last layer on.
 
     Args:
-        model: in evaluation mode.
+        twin: on the pictures' device.
         pictures: what the maps explain; the randomised networks are asked about the same classes.
         maps: by method, each of shape (n, H, W).
-        layer: the module that Grad-CAM weighs, None for the last convolution.
+        layer: the layer that Grad-CAM weighs, None for the trunk's last map.
         seed: of the re-initialisation.
 
     Returns:
@@ -148,7 +153,7 @@ def randomisation_test(
         those before it, and the rank correlations, shape (n,).
     """
     test: dict[str, list[tuple[str, Scores]]] = {method: [] for method in maps}
-    steps = cascade(model, pictures.images[:1], seed=seed)
+    steps = cascade(twin, seed=seed)
     for name, randomised in track(steps, "layers re-initialised"):
         for method, values in maps.items():
             others = attribution_maps(randomised, pictures, method, layer)

@@ -89,12 +89,18 @@ def separation(features: Floats, labels: Integers, neighbours: int) -> Separatio
     return Separation(correct, silhouette)
 
 
+def has_spread(features: Floats) -> bool:
+    """Return whether features, shape (n, d), differ between any two images."""
+    return bool((features != features[:1]).any())
+
+
 def separation_scores(
     features: Floats, labels: Integers, *, neighbours: int, seed: int
 ) -> dict[str, NDArray[np.bool_] | NDArray[np.float64]]:
     """Return each image's scores by name, shape (n,) each.
 
-    `knn_accuracy` (bool), `silhouette` (float, in [−1, 1]) and `linear_probe_accuracy` (bool).
+    `knn_accuracy` (bool), `silhouette` (float, in [−1, 1]) and `linear_probe_accuracy` (bool). All
+    are NaN where the features are the same for every image: then there is nothing to separate.
 
     Args:
         features: shape (n, d).
@@ -102,6 +108,9 @@ def separation_scores(
         neighbours: how many vote, fewer than n.
         seed: of the probe's folds.
     """
+    if not has_spread(features):
+        names = ("knn_accuracy", "silhouette", "linear_probe_accuracy")
+        return {name: np.full(len(labels), np.nan) for name in names}
     separated = separation(features, labels, neighbours)
     return {
         "knn_accuracy": separated.knn_correct,
@@ -112,17 +121,20 @@ def separation_scores(
     }
 
 
-def likeness(features: Floats, baseline: Floats, *, seed: int) -> dict[str, float]:
+def likeness(features: Floats, baseline: Floats, *, seed: int) -> dict[str, float | None]:
     """Return linear CKA with the baseline's features, its interval and its floor.
 
     The floor, `linear_cka_shuffled`, pairs each image with another one: what features of this
-    number reach that share nothing.
+    number reach that share nothing. All are None where all images have the same features.
 
     Args:
         features: shape (n, d).
         baseline: the baseline's of the same images, shape (n, e).
         seed: of the jackknife's groups and the shuffling.
     """
+    if not (has_spread(features) and has_spread(baseline)):
+        names = ("", "_low", "_high", "_shuffled")
+        return {f"linear_cka{name}": None for name in names}
     low, high = linear_cka_interval(features, baseline, seed=seed)
     shuffled = np.random.default_rng(seed).permutation(len(baseline))
     return {

@@ -27,7 +27,7 @@ def write_scores(path: str | Path, columns: Mapping[str, Scores]) -> None:
         columns: each of shape (n,).
     """
     texts = [_texts(values) for values in columns.values()]
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*texts, strict=True))
@@ -35,7 +35,7 @@ def write_scores(path: str | Path, columns: Mapping[str, Scores]) -> None:
 
 def read_scores(path: str | Path) -> dict[str, NDArray[np.float64]]:
     """Read what `write_scores` wrote, every column as float64, empty fields as NaN."""
-    with Path(path).open(newline="") as file:
+    with Path(path).open(encoding="utf-8", newline="") as file:
         header, *rows = list(csv.reader(file))
     return {
         name: np.array([float(row[column] or "nan") for row in rows])
@@ -93,7 +93,7 @@ def difference_fields(
         seed: of the bootstrap.
     """
     differences = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
-    if values.dtype != np.bool_:
+    if values.dtype != np.bool_ or np.isnan(differences).any():
         return mean_fields(f"{name}_difference", differences, seed=seed)
     gained, lost = int(np.sum(differences > 0)), int(np.sum(differences < 0))
     low, high = paired_proportion_interval(gained, lost, len(differences))

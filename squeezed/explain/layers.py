@@ -1,127 +1,160 @@
-"""Which layer a feature or a map is read at, and reading it."""
+"""Which layer a feature or a map is read at, by the names of the graph, and reading it."""
 
+import difflib
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from squeezed.data.dataset import Split
+from squeezed.explain.trunk import Trunk
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.progress import track
-from squeezed.networks.classifier import Classifier
 
 BATCH = 250
+SHOWN_NAMES = 8
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A module of a network by its name, and whether its output or its input is meant."""
+    """Where something is read: what a node of a twin gives."""
 
+    node: str
+    """The node's name in the twin."""
     name: str
-    side: Literal["output", "input"] = "output"
+    """Its name in the graph, as `layer_names` lists it."""
+    pooled: bool = False
+    """Whether the mean over each map is meant instead of the map."""
+
+    def __str__(self) -> str:
+        """Return what a result calls it."""
+        return f"mean of {self.name}" if self.pooled else self.name
 
 
-def feature_layer(model: Classifier, image: Tensor, name: str | None = None) -> Layer:
+def layer_names(twin: fx.GraphModule) -> list[str]:
+    """Return the names of all layers that can be read, in the order in which they run.
+
+    They are those of the graph's nodes: in a network's own graph the module's path (`features.0`),
+    with the operation behind it where a module has several (`layer4.1.add`).
+    """
+    return list(_nodes_by_name(twin))
+
+
+def feature_layer(twin: fx.GraphModule, name: str | None = None) -> Layer:
     """Choose the layer whose activations describe an image (Figure 2).
 
-    By default the first fully connected layer, after its ReLU where it has one. A network whose
-    only fully connected layer gives the logits (a ResNet) is read before it.
+    By default what the second fully connected layer reads: the first one's activation. A network
+    whose only fully connected layer gives the logits (a ResNet) is read before it; one that has
+    none, because its last convolution gives the logits (a SqueezeNet), before that, averaged over
+    each map. Only layers count that everything passes through, after the flattening.
 
     Args:
-        model: in evaluation mode.
-        image: one image, shape (1, 3, H, W), to see in which order the modules run.
-        name: a module of the network, such as `classifier.1`, instead of the default.
+        twin: the network.
+        name: a layer, such as `classifier.1`, instead of the default.
 
     Raises:
-        UserError: if there is no such module, or no fully connected layer to default to.
+        UserError: if there is no such layer, or none to default to.
     """
     if name is not None:
-        return _named_layer(model, name, "embedding.layer")
-    executed = _execution_order(model, image)
-    linear = [index for index, (_, module) in enumerate(executed) if _weight_dims(module) == 2]
-    if not linear:
+        return _named_layer(twin, name, "embedding.layer")
+    trunk = Trunk(twin)
+    connected = _fully_connected(trunk)
+    if connected:
+        reader = connected[min(1, len(connected) - 1)]
+        return _layer(twin, trunk.before_rounding(reader.all_input_nodes[0]))
+    last = _last_convolution(trunk)
+    if last is None:
         raise UserError(
-            "the network has no fully connected layer to read features at; "
-            f"set embedding.layer to one of {_module_names(model)}"
+            "the network has no fully connected layer or convolution to read features at; "
+            f"set embedding.layer to one of its layers ({_some_names(twin)})"
         )
-    if len(linear) == 1:
-        return Layer(executed[linear[0]][0], "input")
-    first, second = linear[:2]
-    relus = [label for label, module in executed[first:second] if isinstance(module, nn.ReLU)]
-    return Layer(relus[0] if relus else executed[first][0])
+    return _layer(twin, trunk.before_rounding(last.all_input_nodes[0]), pooled=True)
 
 
-def map_layer(model: Classifier, image: Tensor, name: str | None = None) -> Layer:
-    """Choose the layer that Grad-CAM weighs: the last convolution, after its ReLU.
+def map_layer(twin: fx.GraphModule, name: str | None = None) -> Layer:
+    """Choose the layer that Grad-CAM weighs: the last activation map of the trunk.
+
+    That is the last one that everything passes through, after the addition or concatenation that
+    joins the branches and after its ReLU, before what pools or flattens it. A last convolution
+    that gives the classes themselves (a SqueezeNet's) is no longer the trunk.
 
     Args:
-        model: in evaluation mode.
-        image: one image, shape (1, 3, H, W), to see in which order the modules run.
-        name: a module of the network, such as `features.14`, instead of the default.
+        twin: the network.
+        name: a layer, such as `features.14`, instead of the default.
 
     Raises:
-        UserError: if there is no such module, or no convolution to default to.
+        UserError: if there is no such layer, it holds no map, or there is none to default to.
     """
+    trunk = Trunk(twin)
     if name is not None:
-        return _named_layer(model, name, "cam.layer")
-    executed = _execution_order(model, image)
-    convolutions = [i for i, (_, module) in enumerate(executed) if _weight_dims(module) == 4]
-    if not convolutions:
+        layer = _named_layer(twin, name, "cam.layer")
+        node = next(node for node in twin.graph.nodes if node.name == layer.node)
+        if not trunk.is_map(node):
+            raise UserError(
+                f"cam.layer is {name!r}, which gives {_shape_text(trunk.shape(node))} instead of "
+                "activation maps (images, channels, height, width), which grad_cam weighs"
+            )
+        return layer
+    connected = _fully_connected(trunk)
+    end = connected[0] if connected else _last_convolution(trunk)
+    last = len(trunk.order) if end is None else trunk.place[end]
+    maps = [
+        node
+        for node in trunk.trunk
+        if trunk.place[node] < last
+        and node.op != "placeholder"
+        and trunk.is_map(node)
+        and trunk.is_activation(node)
+    ]
+    maps = [node for node in maps if _convolved(trunk, node)]
+    mixers = [
+        node
+        for node in trunk.weighted_nodes()
+        if maps
+        and trunk.place[maps[-1]] < trunk.place[node] < last
+        and not _is_convolution(trunk, node)
+    ]
+    if not maps or mixers:
         raise UserError(
-            "the network has no convolution for grad_cam; leave it out of cam.methods, "
-            f"or set cam.layer to one of {_module_names(model)}"
+            "the network ends in no activation map (images, channels, height, width), which "
+            "grad_cam weighs; leave it out of cam.methods, or set cam.layer to a layer that has one"
         )
-    last = convolutions[-1]
-    times = Counter(label for label, _ in executed)
-    for label, module in executed[last + 1 :]:
-        if isinstance(module, nn.ReLU) and times[label] == 1:
-            return Layer(label)
-        if not isinstance(module, nn.BatchNorm2d | nn.Identity):
-            break
-    return Layer(executed[last][0])
+    return _layer(twin, maps[-1])
 
 
-def weighted_layers(model: Classifier, image: Tensor) -> list[str]:
-    """Return the names of convolutions and fully connected layers in the order they run."""
-    names = [label for label, module in _execution_order(model, image) if _weight_dims(module)]
-    return list(dict.fromkeys(names))
+def probe(twin: fx.GraphModule, layer: Layer) -> fx.GraphModule:
+    """Return a module that gives what a layer gives, beside the logits; it shares the weights."""
+    graph = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    logits = graph.graph_copy(twin.graph, copies)
+    read = next(copy for node, copy in copies.items() if node.name == layer.node)
+    graph.output((read, logits))
+    return fx.GraphModule(twin, graph)
 
 
 @torch.no_grad()
 def features_at(
-    model: Classifier, layer: Layer, batches: Iterable[Tensor]
+    twin: fx.GraphModule, layer: Layer, batches: Iterable[Tensor]
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield each batch's features, shape (n, features), and logits, shape (n, classes).
 
     Args:
-        model: in evaluation mode.
-        layer: what to read; it is flattened. Of a module that runs several times, the first.
-        batches: images on the model's device, each of shape (n, 3, H, W), in [0, 1].
+        twin: the network.
+        layer: what to read; it is flattened.
+        batches: images on the twin's device, each of shape (n, C, H, W), in [0, 1].
     """
-    seen: list[Tensor] = []
-
-    def keep(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        # A copy: an in-place layer may write over the tensor afterwards.
-        seen.append((inputs[0] if layer.side == "input" else output).flatten(1).clone())
-
-    handle = model.network.get_submodule(layer.name).register_forward_hook(keep)
-    try:
-        for images in batches:
-            seen.clear()
-            logits = model(images)
-            yield seen[0], logits
-    finally:
-        handle.remove()
+    reading = probe(twin, layer)
+    for images in batches:
+        read, logits = reading(images)
+        yield read.flatten(2).mean(dim=2) if layer.pooled else read.flatten(1), logits
 
 
 def embed(
-    model: Classifier,
+    twin: fx.GraphModule,
     layer: Layer,
     split: Split,
     indices: NDArray[np.integer],
@@ -130,7 +163,7 @@ def embed(
     """Return the features, shape (n, features), and the predicted classes, shape (n,), of images.
 
     Args:
-        model: in evaluation mode, on `device`.
+        twin: the network, on `device`.
         layer: what to read.
         split: holds the images.
         indices: which of them, and in which order.
@@ -141,48 +174,68 @@ def embed(
     )
     on_device = (torch.from_numpy(images).to(device) for images, _ in batches)
     features, predictions = [], []
-    for part, logits in features_at(model, layer, on_device):
+    for part, logits in features_at(twin, layer, on_device):
         features.append(part.float().cpu().numpy())
         predictions.append(logits.argmax(dim=1).cpu().numpy())
     return np.concatenate(features), np.concatenate(predictions)
 
 
-def _named_layer(model: Classifier, name: str, key: str) -> Layer:
-    if not name or name not in dict(model.network.named_modules()):
-        raise UserError(
-            f"{key} is {name!r}, but the network has no such layer; "
-            f"choose one of {_module_names(model)}, or leave the key out"
-        )
-    return Layer(name)
-
-
-def _module_names(model: Classifier) -> str:
-    leaves = [name for name, module in model.network.named_modules() if not list(module.children())]
-    return ", ".join(leaves)
-
-
-@torch.no_grad()
-def _execution_order(model: Classifier, image: Tensor) -> list[tuple[str, nn.Module]]:
-    """Return every module of the network, by name, in the order in which they finish."""
-    executed: list[tuple[str, nn.Module]] = []
-    handles = [
-        module.register_forward_hook(
-            lambda module, inputs, output, name=name: executed.append((name, module))
-        )
-        for name, module in model.network.named_modules()
-        if name
+def _fully_connected(trunk: Trunk) -> list[fx.Node]:
+    """Return the fully connected layers of the trunk that read one vector of each image."""
+    return [
+        node
+        for node in trunk.trunk
+        if trunk.weighs(node) and not _is_convolution(trunk, node) and len(trunk.shape(node)) == 2
     ]
-    try:
-        model(image)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return executed
 
 
-def _weight_dims(module: nn.Module) -> int:
-    """Return 2 for a fully connected layer, 4 for a convolution, quantized or not; else 0."""
-    weight = getattr(module, "weight", None)
-    if isinstance(weight, Tensor) and weight.dim() in (2, 4):
-        return weight.dim()
-    return 0
+def _last_convolution(trunk: Trunk) -> fx.Node | None:
+    found = [node for node in trunk.trunk if _is_convolution(trunk, node)]
+    return found[-1] if found else None
+
+
+def _is_convolution(trunk: Trunk, node: fx.Node) -> bool:
+    return isinstance(trunk.module(node), nn.Conv2d | nn.ConvTranspose2d)
+
+
+def _convolved(trunk: Trunk, node: fx.Node) -> bool:
+    """Return whether a node comes after a convolution: before, it is the image itself."""
+    return any(_is_convolution(trunk, other) for other in trunk.order[: trunk.place[node] + 1])
+
+
+def _layer(twin: fx.GraphModule, node: fx.Node, pooled: bool = False) -> Layer:
+    names = {found.name: name for name, found in _nodes_by_name(twin).items()}
+    return Layer(node.name, names.get(node.name, node.name), pooled)
+
+
+def _named_layer(twin: fx.GraphModule, name: str, key: str) -> Layer:
+    nodes = _nodes_by_name(twin)
+    if name in nodes:
+        return Layer(nodes[name].name, name)
+    for listed, node in nodes.items():
+        if name in (node.name, node.target, node.meta.get("onnx_output")):
+            return Layer(node.name, listed)
+    near = difflib.get_close_matches(name, nodes, SHOWN_NAMES, cutoff=0.4)
+    choices = f"near it are {', '.join(near)}" if near else f"it has {_some_names(twin)}"
+    raise UserError(
+        f"{key} is {name!r}, but the network has no such layer; {choices}; "
+        "leave the key out for the usual one"
+    )
+
+
+def _nodes_by_name(twin: fx.GraphModule) -> dict[str, fx.Node]:
+    """Return the nodes that compute, in order; the last of those that one ONNX node became."""
+    named: dict[str, fx.Node] = {}
+    for node in twin.graph.nodes:
+        if node.op.startswith("call") and node.meta.get("shape"):
+            named[node.meta.get("onnx_node") or node.name] = node
+    return named
+
+
+def _some_names(twin: fx.GraphModule) -> str:
+    names = layer_names(twin)
+    return ", ".join(names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")
+
+
+def _shape_text(shape: tuple[int | None, ...]) -> str:
+    return f"({', '.join('n' if size is None else str(size) for size in shape)})"

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from squeezed.foundation.errors import UserError
+from squeezed.foundation.errors import UserError, printable
+from squeezed.foundation.exhaustion import exhausted
 
 
 def settings_json(text: str) -> dict[str, Any]:
@@ -26,7 +27,11 @@ def settings_json(text: str) -> dict[str, Any]:
 
 
 def script_main(main: Callable[[], None]) -> Callable[[], None]:
-    """Make a script's `main` print a `UserError` as one sentence and exit with status 1."""
+    """Make a script's `main` print what a user can mend as one sentence, and exit with status 1.
+
+    That is a `UserError`, or a resource that ran out (`squeezed.foundation.exhaustion`). Any other
+    error is a mistake of ours, whose traceback is wanted.
+    """
 
     @functools.wraps(main)
     def guarded() -> None:
@@ -34,5 +39,10 @@ def script_main(main: Callable[[], None]) -> Callable[[], None]:
             main()
         except UserError as error:
             sys.exit(f"error: {error}")
+        except Exception as error:
+            reason = exhausted(error)
+            if reason is None:
+                raise
+            sys.exit(f"error: {printable(reason)}")
 
     return guarded

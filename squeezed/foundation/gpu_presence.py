@@ -55,7 +55,7 @@ def machine_has_gpu() -> bool:
 def _device_decided_for(path: Path) -> str | None:
     """Return the device in a result's provenance if it was made with `device: auto`."""
     try:
-        provenance = json.loads(path.read_text())["provenance"]
+        provenance = json.loads(path.read_text(encoding="utf-8"))["provenance"]
         if provenance["settings"]["device"] == "auto":
             return str(provenance["device"])
     except (OSError, ValueError, KeyError, TypeError):

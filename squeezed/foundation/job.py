@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from squeezed.configuration.settings import read_settings
 from squeezed.foundation.provenance import Provenance
 from squeezed.foundation.results import write_result
+from squeezed.foundation.settings import read_settings
 
 if TYPE_CHECKING:
     import torch

@@ -41,12 +41,12 @@ def write_result(
     result = {**metrics, "measured": dict(measured or {}), "provenance": dict(provenance)}
     _refuse_not_finite(result, "")
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_result(path: str | Path) -> dict[str, Any]:
     """Read a result file as a dictionary, `measured` and `provenance` included."""
-    return json.loads(Path(path).read_text())
+    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def exact_part(result: Mapping[str, Any]) -> dict[str, Any]:

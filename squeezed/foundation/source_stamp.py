@@ -3,10 +3,14 @@
 Loads no numpy: the workflow asks while it builds the graph.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 from pathlib import Path
+
+from squeezed.foundation.errors import UserError
+from squeezed.foundation.files import user_path, walk_folder
 
 SAMPLE_BYTES = 2**20
 
@@ -31,16 +35,17 @@ def source_stamp(path: str | None, summary: Path, key: str = "source_stamp") -> 
     """
     if path is None:
         return None
-    source = Path(path).expanduser()
-    if source.is_dir():
-        return _folder_stamp(source)
-    if source.is_file():
-        return _file_stamp(source)
-    try:
-        recorded: str | None = json.loads(summary.read_text())[key]
-    except (OSError, ValueError, KeyError):
-        return None
-    return recorded
+    # Where a user or a file is not here, or cannot be read, the job that needs it says so.
+    with contextlib.suppress(UserError, OSError):
+        source = user_path(path)
+        if source.is_dir():
+            return _folder_stamp(source)
+        if source.is_file():
+            return _file_stamp(source)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        recorded: str | None = json.loads(summary.read_text(encoding="utf-8"))[key]
+        return recorded
+    return None
 
 
 def own_weights(weights: str | None) -> str | None:
@@ -61,12 +66,13 @@ def _file_stamp(path: Path) -> str:
 def _folder_stamp(path: Path) -> str:
     digest = hashlib.sha256()
     measured = 0
-    for folder, subfolders, names in os.walk(path, followlinks=True):
-        subfolders.sort()
-        for name in sorted(names):
-            file = Path(folder, name)
-            digest.update(f"{file.relative_to(path).as_posix()}\n".encode(errors="surrogateescape"))
+    # What cannot be listed or read is said when the set is prepared.
+    for folder, files, oddities in walk_folder(path, on_error=lambda _: None):
+        for name in sorted(files + oddities):
+            file = folder / name
+            digest.update(os.fsencode(f"{file.relative_to(path).as_posix()}\n"))
             measured += 1
             if measured <= MEASURED_FILES:
-                digest.update(f"{file.stat().st_size}\n".encode())
+                with contextlib.suppress(OSError):
+                    digest.update(f"{file.stat().st_size}\n".encode())
     return digest.hexdigest()[:16]

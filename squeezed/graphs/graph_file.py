@@ -5,7 +5,7 @@ plain text or JSON (docs/onnx.md). The same graph and card give the same bytes. 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ from onnx import helper
 from squeezed.foundation.errors import UserError, first_line
 from squeezed.foundation.files import atomic_path
 
-INTERPOLATION = {"filter": "bilinear", "antialias": True}
-"""How images are resized: Pillow's bilinear filter, which averages over more pixels to shrink."""
-
 
 @dataclass(frozen=True)
 class GraphCard:
-    """What a graph's file says of it."""
+    """What a graph's file says of it.
+
+    The fields from `orientation` to `text` are those of a data set's `preprocessing`: what becomes
+    of an image file before the graph, in this order.
+    """
 
     class_names: list[str]
     """In the order of the logits."""
@@ -36,13 +37,20 @@ class GraphCard:
     architecture: str
     variant: str
     seed: int
-    resize: int | None = None
-    """Before the graph: the shorter side is resized to this many pixels; None: as it is."""
-    crop: int | None = None
-    """Before the graph, after resizing: side of the central square that is kept; None: all."""
-    interpolation: dict[str, Any] = field(default_factory=INTERPOLATION.copy)
+    orientation: str = "exif"
+    """The image is turned upright as its EXIF entry says."""
     channel_order: str = "RGB"
-    input_range: tuple[float, float] = (0.0, 1.0)
+    resize: int | None = None
+    """The shorter side is resized to this many pixels; None: as it is."""
+    interpolation: str | None = None
+    """`bilinear`: Pillow's filter; None where nothing is resized."""
+    antialias: bool | None = None
+    """The filter averages over more pixels where it shrinks the image."""
+    crop: int | None = None
+    """Side of the central square that is kept; None: all of it."""
+    input_range: Sequence[float] = (0.0, 1.0)
+    text: str = ""
+    """The same in words."""
     normalisation_inside: bool = True
     scheme: str = "none"
     """Of quantization: none, static or dynamic."""
@@ -120,10 +128,13 @@ def _metadata(card: GraphCard) -> dict[str, str]:
         "seed": card.seed,
         "classes": card.class_names,
         "image_size": list(card.image_size),
-        "resize": card.resize,
-        "crop": card.crop,
-        "interpolation": card.interpolation,
+        "preprocessing": card.text,
+        "orientation": card.orientation,
         "channel_order": card.channel_order,
+        "resize": card.resize,
+        "interpolation": card.interpolation,
+        "antialias": card.antialias,
+        "crop": card.crop,
         "input_range": list(card.input_range),
         "normalisation": {
             "inside": card.normalisation_inside,
@@ -152,10 +163,13 @@ def _card(entries: Mapping[str, str]) -> GraphCard:
         architecture=entries["architecture"],
         variant=entries["variant"],
         seed=json.loads(entries["seed"]),
-        resize=json.loads(entries["resize"]),
-        crop=json.loads(entries["crop"]),
-        interpolation=json.loads(entries["interpolation"]),
+        orientation=entries["orientation"],
         channel_order=entries["channel_order"],
+        resize=json.loads(entries["resize"]),
+        interpolation=None if entries["interpolation"] == "null" else entries["interpolation"],
+        antialias=json.loads(entries["antialias"]),
+        crop=json.loads(entries["crop"]),
+        text=entries["preprocessing"],
         input_range=(low, high),
         normalisation_inside=normalisation["inside"],
         scheme=entries["quantization"],

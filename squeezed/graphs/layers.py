@@ -74,7 +74,7 @@ def list_layers(model: onnx.ModelProto, executed: Mapping[str, str] | None = Non
 
 def write_layers(path: str | Path, layers: list[Layer]) -> None:
     """Write one line for each layer to a CSV file, whole or not at all."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         columns = [field.name for field in dataclasses.fields(Layer)]
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
@@ -128,7 +128,7 @@ def _layer(
         shape="x".join(str(side) for side in weight.nonzero.shape),
         parameters=parameters,
         nonzero=nonzero,
-        sparsity=1 - kept / size,
+        sparsity=(size - kept) / size,
         multiply_accumulates=size * uses,
         remaining_multiply_accumulates=kept * uses,
         stored=weight.kind,

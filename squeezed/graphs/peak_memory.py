@@ -48,7 +48,7 @@ def _own_peak_bytes() -> int:
     status = Path("/proc/self/status")
     if status.exists():
         # Not getrusage: on Linux it counts the process that started this one.
-        for line in status.read_text().splitlines():
+        for line in status.read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     if sys.platform == "darwin":

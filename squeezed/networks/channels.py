@@ -73,15 +73,9 @@ def _shrink_convolution(
     name: str, module: nn.Conv2d, inputs: Sequence[int], outputs: Sequence[int]
 ) -> None:
     kept_out = _kept(name, module.out_channels, outputs)
-    depthwise = module.groups == module.in_channels and module.groups > 1
-    if depthwise:
-        # Filter o reads input channel o·groups/outputs, so they go together.
-        per_channel = module.out_channels // module.groups
-        kept_in = sorted({int(index) // per_channel for index in kept_out})
-        if len(kept_out) != len(kept_in) * per_channel:
-            raise ValueError(f"{name}: all filters of a depthwise convolution's channel must go")
+    if module.groups == module.in_channels == module.out_channels > 1:  # depthwise
         module.weight = _parameter(module.weight, kept_out)
-        module.in_channels = module.groups = len(kept_in)
+        module.in_channels = module.groups = len(kept_out)
     else:
         groups = module.groups
         kept_in_list = _kept(name, module.in_channels, inputs).tolist()

@@ -13,22 +13,8 @@ import torch
 from torch import fx, nn
 
 from squeezed.foundation.errors import UserError, first_line
-from squeezed.networks.resnet_cifar import ZeroPadShortcut
 from squeezed.networks.surgery import replace_module
-
-WEIGHTED = (nn.Conv2d, nn.Linear, nn.MultiheadAttention)
-HEADS = (nn.Linear, nn.Conv2d)
-# What belongs to a block that is cut, where it follows it: as in Algorithm 2, pooling does not.
-FOLLOWERS = (
-    nn.BatchNorm2d,
-    nn.Identity,
-    nn.ReLU,
-    nn.ReLU6,
-    nn.LeakyReLU,
-    nn.SiLU,
-    nn.Hardswish,
-    nn.GELU,
-)
+from squeezed.networks.trunk import HEADS, Trunk
 
 
 @dataclass(frozen=True)
@@ -44,10 +30,10 @@ class Cut:
     """The layer of the head that was replaced by one with other inputs, and random weights."""
 
 
-def cut_last_block(network: nn.Module, image_size: tuple[int, int]) -> Cut:
-    """Cut the last block of the trunk; see `cut_after`."""
-    trunk = _Trunk(network)
-    return _cut(trunk, trunk.before_last_block(), image_size)
+def cut_last_blocks(network: nn.Module, count: int, image_size: tuple[int, int]) -> Cut:
+    """Cut the last blocks of the trunk; see `cut_after`."""
+    trunk = Trunk(network, image_size)
+    return _cut(trunk, trunk.before_last_blocks(count), image_size)
 
 
 def cut_after(network: nn.Module, activation: str, image_size: tuple[int, int]) -> Cut:
@@ -63,184 +49,11 @@ def cut_after(network: nn.Module, activation: str, image_size: tuple[int, int]) 
         UserError: if torch.fx cannot follow the network, it has no such activation, nothing could
             be cut there, or what follows does not take it.
     """
-    trunk = _Trunk(network)
+    trunk = Trunk(network, image_size)
     return _cut(trunk, trunk.bottleneck(activation), image_size)
 
 
-class _Trunk:
-    """The graph of a network's calls, and its bottlenecks from the images to the logits."""
-
-    def __init__(self, network: nn.Module) -> None:
-        from torchvision.models.feature_extraction import NodePathTracer
-
-        self.network = network
-        self.kind = type(network).__name__
-        tracer = NodePathTracer(leaf_modules=_leaves())
-        training = network.training
-        try:
-            self.graph = tracer.trace(network.eval())
-        except (fx.proxy.TraceError, TypeError, RuntimeError, ValueError) as error:
-            raise UserError(
-                f"{self.kind} cannot be ablated: torch.fx cannot follow its forward pass "
-                f"({first_line(error)})"
-            ) from error
-        finally:
-            network.train(training)
-        self.names = dict(tracer.node_to_qualname)
-        self.modules = dict(network.named_modules())
-        self.order = {node: place for place, node in enumerate(self.graph.nodes)}
-        self.bottlenecks = self._bottlenecks()
-        self.head_start = self._head_start()
-
-    def module(self, node: fx.Node) -> nn.Module | None:
-        """Return the module that a node calls."""
-        return self.modules[str(node.target)] if node.op == "call_module" else None
-
-    def _bottlenecks(self) -> list[fx.Node]:
-        """Return the nodes that every path from the images to the logits goes through, in order.
-
-        Counted at each node: values that are computed by then and read later. Where there is one
-        alone, it is a bottleneck. (What does not depend on the images does not count.)
-        """
-        images = next(node for node in self.graph.nodes if node.op == "placeholder")
-        reached = {images}
-        for node in self.graph.nodes:
-            if reached & set(node.all_input_nodes):
-                reached.add(node)
-        found, alive = [], set[fx.Node]()
-        for node in self.graph.nodes:
-            if node not in reached or node.op == "output":
-                continue
-            alive.add(node)
-            place = self.order[node]
-            alive = {
-                each
-                for each in alive
-                if any(user in reached and self.order[user] > place for user in each.users)
-            }
-            if alive == {node}:
-                found.append(node)
-        return found
-
-    def _head_start(self) -> int:
-        """Return the place, among the bottlenecks, of the last one before the head.
-
-        The head begins with the last layer, or with the first of several fully connected ones at
-        the end; the pooling and flattening before it belong to it.
-        """
-        layers = [
-            place
-            for place, node in enumerate(self.bottlenecks)
-            if isinstance(self.module(node), HEADS)
-        ]
-        if not layers:
-            raise UserError(f"{self.kind} cannot be ablated: it has no layer to train at its end")
-        first = layers.pop()
-        while (
-            layers
-            and isinstance(self.module(self.bottlenecks[layers[-1]]), nn.Linear)
-            and not self._between(layers[-1], first)
-        ):
-            first = layers.pop()
-        return first
-
-    def _between(self, start: int, end: int) -> bool:
-        """Tell whether there are layers with weights between two bottlenecks, at any depth."""
-        low, high = self.order[self.bottlenecks[start]], self.order[self.bottlenecks[end]]
-        return any(
-            low < place < high and isinstance(self.module(node), WEIGHTED)
-            for node, place in self.order.items()
-        )
-
-    def last_block(self) -> tuple[int, int]:
-        """Return the places of the bottlenecks before and at the end of the trunk's last block."""
-        for end in range(self.head_start - 1, 0, -1):
-            low, high = self.order[self.bottlenecks[end - 1]], self.order[self.bottlenecks[end]]
-            if any(
-                low < place <= high and isinstance(self.module(node), WEIGHTED)
-                for node, place in self.order.items()
-            ):
-                return end - 1, end
-        raise UserError(f"{self.kind} cannot be ablated: its trunk has no block to cut")
-
-    def end(self) -> fx.Node:
-        """Return the trunk's end: its last block, with the norms and activations after it."""
-        _, place = self.last_block()
-        while place + 1 < self.head_start and isinstance(
-            self.module(self.bottlenecks[place + 1]), FOLLOWERS
-        ):
-            place += 1
-        return self.bottlenecks[place]
-
-    def before_last_block(self) -> fx.Node:
-        """Return the activation that the trunk's last block begins after.
-
-        A block is a module of a class of its own (a residual block, an Inception module): it goes
-        as a whole, also where there is a bottleneck inside of it.
-        """
-        before, end = self.last_block()
-        last = self.bottlenecks[end]
-        low = self.order[self.bottlenecks[before]]
-        weighted = [
-            node
-            for node, place in self.order.items()
-            if low < place <= self.order[last] and isinstance(self.module(node), WEIGHTED)
-        ]
-        block = self._block_of(str(weighted[-1].target))
-        if block:
-            inside = [
-                place
-                for node, place in self.order.items()
-                if f"{self.names.get(node, '')}.".startswith(f"{block}.")
-            ]
-            low = min(low, min(inside) - 1)
-        places = [node for node in self.bottlenecks if self.order[node] <= low]
-        if len(places) < 2:  # the images themselves are the first
-            raise UserError(
-                f"{self.kind} cannot be ablated: it has a single block of layers; leave the "
-                "variant out"
-            )
-        return places[-1]
-
-    def _block_of(self, layer: str) -> str | None:
-        """Return the innermost module around a layer that is no mere sequence."""
-        name = layer.rpartition(".")[0]
-        while name:
-            module = self.modules[name]
-            if not isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict):
-                return name
-            name = name.rpartition(".")[0]
-        return None
-
-    def bottleneck(self, name: str) -> fx.Node:
-        """Return the bottleneck of a name, before the trunk's end."""
-        end = self.order[self.end()]
-        possible = {
-            self.names[node]: node
-            for node in self.bottlenecks[1:]
-            if node in self.names and self.order[node] < end
-        }
-        if name not in possible:
-            raise UserError(
-                f"{self.kind} cannot be cut after {name!r}; `cut_after` can be one of "
-                f"{', '.join(possible)}"
-            )
-        return possible[name]
-
-
-def _leaves() -> list[type[nn.Module]]:
-    """Return the modules that are one step, as those of torch.nn are."""
-    from torchvision import ops
-
-    kinds = [kind for kind in vars(ops).values() if isinstance(kind, type)]
-    # Sequences of layers are none: their layers are seen.
-    return [
-        *(k for k in kinds if issubclass(k, nn.Module) and not issubclass(k, nn.Sequential)),
-        ZeroPadShortcut,
-    ]
-
-
-def _cut(trunk: _Trunk, after: fx.Node, image_size: tuple[int, int]) -> Cut:
+def _cut(trunk: Trunk, after: fx.Node, image_size: tuple[int, int]) -> Cut:
     head = [
         str(node.target)
         for node in trunk.bottlenecks[trunk.head_start :]

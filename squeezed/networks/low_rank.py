@@ -59,17 +59,19 @@ def _pair(layer: nn.Module, rank: int) -> nn.Sequential:
     (height, width), (down, right) = layer.kernel_size, layer.stride
     (above, beside), (far_down, far_right) = layer.padding, layer.dilation
     if layer.kernel_size == (1, 1):
-        # All of the stride first: the same function, and less to compute.
+        # Only the first one looks at pixels: the same function, and less to compute.
         first_stride, second_stride = (down, right), (1, 1)
+        first_padding, second_padding = (above, beside), (0, 0)
     else:
         first_stride, second_stride = (down, 1), (1, right)
+        first_padding, second_padding = (above, 0), (0, beside)
     return nn.Sequential(
         nn.Conv2d(
             layer.in_channels,
             rank,
             (height, 1),
             first_stride,
-            (above, 0),
+            first_padding,
             (far_down, 1),
             bias=False,
             padding_mode=layer.padding_mode,
@@ -79,7 +81,7 @@ def _pair(layer: nn.Module, rank: int) -> nn.Sequential:
             layer.out_channels,
             (1, width),
             second_stride,
-            (0, beside),
+            second_padding,
             (1, far_right),
             bias=layer.bias is not None,
             padding_mode=layer.padding_mode,

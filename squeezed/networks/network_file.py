@@ -13,9 +13,9 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from squeezed.configuration.settings import read_settings
 from squeezed.foundation.errors import UserError, first_line
 from squeezed.foundation.files import atomic_path
+from squeezed.foundation.settings import read_settings
 from squeezed.networks import Classifier, build_network
 from squeezed.networks.edits import replay
 from squeezed.networks.state import load_state

@@ -11,6 +11,7 @@ from squeezed.foundation.errors import UserError
 # if only the fully connected layers are quantized. The 9.87 MB itself cannot be: the fully
 # connected layers alone take 10.5 MB.
 PAPER_WIDTHS = (16, 16, 32, 32, 64, 128)
+HIDDEN_FEATURES = (1024, 512)
 
 
 class VGG6(nn.Module):
@@ -24,7 +25,7 @@ class VGG6(nn.Module):
         num_classes: int,
         image_size: tuple[int, int] = (32, 32),
         widths: tuple[int, ...] = PAPER_WIDTHS,
-        hidden_features: tuple[int, int] = (1024, 512),
+        hidden_features: tuple[int, int] = HIDDEN_FEATURES,
     ) -> None:
         """Build the network.
 

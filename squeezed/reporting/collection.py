@@ -1,16 +1,19 @@
 """Collects the result files of a run, and knows which of those that it was to make are missing."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from squeezed.configuration.recipes import Recipe, recipes_of
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.results import INEXACT_FIELDS, read_result
-from squeezed.reporting.vocabulary import in_order
+from squeezed.reporting.blocks import MAP_METHODS
+
+NOT_ATTACKS = ("attack_timing", "attack_variations")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,10 @@ class Experiment:
     records: dict[tuple[int, str, str], dict[str, Any]] = field(default_factory=dict)
     missing: list[tuple[int, str, str]] = field(default_factory=list)
     """(seed, variant, analysis) that the run was to make and that is not there."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """The variants that the rehearsal left out, each with the reason in a sentence."""
+    notes: list[str] = field(default_factory=list)
+    """What else the rehearsal found that the run does without."""
 
     @property
     def dataset(self) -> str:
@@ -49,6 +56,46 @@ class Experiment:
     def compressed(self) -> list[str]:
         """The variants without the baseline."""
         return [variant for variant in self.variants if variant != "baseline"]
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        """How the variants are made; empty where the settings are not known."""
+        return recipes_of(self.settings) if "variants" in self.settings else {}
+
+    @property
+    def attacks(self) -> dict[str, Mapping[str, Any]]:
+        """The attacks and their settings, which are empty where they are not known."""
+        found = [name for name in self.analyses("attack_") if name not in NOT_ATTACKS]
+        configured = self.settings.get("attacks", {})
+        return configured or {name.removeprefix("attack_"): {} for name in found}
+
+    @property
+    def strong_attack(self) -> str | None:
+        """The results of the attack that robustness is judged by: the one that is diagnosed.
+
+        Where the settings are not known it is the one that fools the baseline most.
+        """
+        named = self.settings.get("diagnostics", {}).get("attack")
+        if named is not None:
+            return f"attack_{named}"
+        rates = {
+            name: list(self.values("baseline", name, "success_rate").values())
+            for name in (f"attack_{name}" for name in self.attacks)
+        }
+        tried = {name: sum(some) / len(some) for name, some in rates.items() if some}
+        return max(tried, key=lambda name: tried[name], default=None)
+
+    @property
+    def map_methods(self) -> list[str]:
+        """How activation maps were made, the first one first."""
+        fields = {
+            field
+            for (_, _, name), record in self.records.items()
+            if name == "cam"
+            for field in record
+        }
+        found = [m for m in MAP_METHODS if any(field.startswith(m) for field in fields)]
+        return self.settings.get("cam", {}).get("methods", found)
 
     def record(self, seed: int, variant: str, analysis: str) -> dict[str, Any] | None:
         """Return one result, or None."""
@@ -156,13 +203,17 @@ def collect(
     expected = expected if expected is not None else _found(root)
     experiments = []
     for name, expectation in expected.items():
+        section = dict((settings or {}).get(name, {}))
+        rehearsal = _read_record(root / name / "rehearsal.json") or {}
         experiment = Experiment(
             name=name,
             seeds=expectation.seeds,
-            variants=in_order(list(expectation.analyses)),
+            variants=_in_order(list(expectation.analyses), section.get("variants", {})),
             folder=root / name,
             timings=expectation.timings,
-            settings=dict((settings or {}).get(name, {})),
+            settings=section,
+            left_out=rehearsal.get("left_out", {}),
+            notes=rehearsal.get("notes", []),
         )
         for seed in expectation.seeds:
             for variant in experiment.variants:
@@ -174,6 +225,12 @@ def collect(
     if not any(experiment.records for experiment in experiments):
         raise UserError(f"there is no result under {root}: run `snakemake --cores all` first")
     return experiments
+
+
+def _in_order(variants: Sequence[str], recipes: Iterable[str]) -> list[str]:
+    """Return the variants as they are configured, the baseline first."""
+    order = list(dict.fromkeys(["baseline", *recipes, *variants]))
+    return [name for name in order if name in variants]
 
 
 def _read(experiment: Experiment, seed: int, variant: str, analysis: str) -> None:

@@ -1,178 +1,109 @@
-"""The tables and figures of an experiment in the order of reading, with their captions."""
+"""Fills the blocks of an experiment: each block's table or drawing, where there are data for it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
 
 from squeezed.data.dataset import Dataset
-from squeezed.reporting import tables
+from squeezed.reporting.blocks import Block, blocks_of
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.figure_adversarial import draw_adversarial
-from squeezed.reporting.figure_cam import METHOD_NAMES, cam_block
+from squeezed.reporting.figure_cam import draw_cam, randomisation_test
 from squeezed.reporting.figure_robustness import draw_robustness, robustness_curves
+from squeezed.reporting.figure_tradeoff import draw_tradeoff
 from squeezed.reporting.figure_training import draw_training, training_curves
-from squeezed.reporting.figure_tsne import tsne_block
-from squeezed.reporting.figures import FigureBlock
-from squeezed.reporting.interactive_tsne import interactive_block
-from squeezed.reporting.measures import STRONG_ATTACK
+from squeezed.reporting.figure_tsne import draw_tsne, tsne_points
+from squeezed.reporting.interactive_tsne import interactive_tsne
+from squeezed.reporting.lens import Lens
 from squeezed.reporting.reasons import reasons_for
-from squeezed.reporting.table_attack import paper_attack_table, variations_table
+from squeezed.reporting.table_attack import attack_table, variations_table
 from squeezed.reporting.table_cam import cam_table
 from squeezed.reporting.table_embedding import embedding_table
+from squeezed.reporting.table_engines import engines_table
 from squeezed.reporting.table_gate import gate_table
-
-DRAWN = (
-    "robustness",
-    "adversarial",
-    "tsne",
-    "cam_guided_backprop",
-    "cam_grad_cam",
-    "training",
-)
-"""The figures that are line art or pictures: each also becomes an SVG file beside the report."""
+from squeezed.reporting.tables import PERFORMANCE, STORAGE, TRAINING, Table, make_table
 
 
 @dataclass(frozen=True)
-class TableBlock:
-    """A table with its caption, control and reasons."""
+class Filled:
+    """A block with what it shows."""
 
-    key: str
-    title: str
-    table: tables.Table
+    block: Block
     caption: str
+    """The block's, with what the results and the lenses add."""
+    table: Table | None = None
+    drawing: str | None = None
+    data: pd.DataFrame | None = None
+    """The figures that the block shows."""
     notes: Sequence[str] = ()
 
 
-def tables_of(experiment: Experiment) -> list[TableBlock]:
-    """Return the tables that have data."""
-    made = [
-        (
-            "table_1",
-            "Table I: accuracy, size and time",
-            tables.make_table("table_1", experiment, tables.TABLE_ONE),
-            "Every variant exported to ONNX and run by ONNX Runtime with the same threads and "
-            "batch size. Small grey figures are the paper's.",
-            (),
-        ),
-        (
-            "table_1_more",
-            "Table I, continued: where compression shows, and where it does not",
-            tables.make_table("table_1_more", experiment, tables.TABLE_ONE_MORE),
-            "Sizes after gzip, what is left to store and to multiply, and memory. Below, each "
-            "figure of Table I that a variant does not improve, with the reason.",
-            reasons_for(experiment),
-        ),
-        (
-            "gate",
-            "The gate: is it robust, or only hard to differentiate?",
-            gate_table(experiment),
-            "Checks that every robustness figure has to pass before it is believed; below each "
-            "figure, what it is held against.",
-            None,
-        ),
-        (
-            "table_2_paper",
-            "Table II: the attack with the paper's settings",
-            paper_attack_table("table_2_paper", experiment),
-            "Carlini–Wagner L2, 40 steps of Adam at 0.5e-4, the same test images for all variants. "
-            "The last rows take the gradient as PyTorch's 8-bit layers hand it back, which is what "
-            "the paper's figures look like.",
-            (),
-        ),
-        (
-            "table_2_strong",
-            "Table II again: an attack that has converged",
-            tables.make_table("table_2_strong", experiment, tables.attack_columns(STRONG_ATTACK)),
-            "The same attack with a search over its constant and enough steps that success no "
-            "longer rises. Judge robustness by the length of the changes, not by the accuracy.",
-            (),
-        ),
-        (
-            "variations",
-            "How much single settings of the attack matter",
-            variations_table("variations", experiment),
-            "The paper leaves some settings open; here each is changed alone, for one variant.",
-            (),
-        ),
-        (
-            "embedding",
-            "Embeddings: scores of the features and their maps",
-            embedding_table("embedding", experiment),
-            "Output of the first fully connected layer, and its t-SNE map, for the same test "
-            "images in all variants. A score means something only above the controls, which need "
-            "no network.",
-            (),
-        ),
-        (
-            "cam",
-            "Scores of the maps (guided backpropagation)",
-            cam_table("cam", experiment, "guided_backprop"),
-            "The paper's method. A score means something only above the controls, which know no "
-            "network; intervals are over images.",
-            (),
-        ),
-        (
-            "cam_grad_cam",
-            "Scores of the maps (Grad-CAM)",
-            cam_table("cam_grad_cam", experiment, "grad_cam"),
-            "A second method, weighing the last convolution's channels.",
-            (),
-        ),
-        (
-            "training",
-            "Training and recovery",
-            tables.make_table("training", experiment, tables.TRAINING),
-            "What was trained, and the epoch that validation images chose.",
-            (),
-        ),
-    ]
-    return [
-        TableBlock(key, title, table, caption, table.notes if notes is None else notes)
-        for key, title, table, caption, notes in made
-        if table is not None
-    ]
+@dataclass(frozen=True)
+class Sources:
+    """What blocks are filled from."""
+
+    experiment: Experiment
+    data: Dataset | None
+    """Without it the blocks that show images stay empty."""
+    classes: Sequence[str]
+    """The names of the classes in words."""
+    lenses: Sequence[Lens]
 
 
-def figures_of(experiment: Experiment, dataset: Dataset | None) -> list[FigureBlock]:
-    """Return the figures that have data; without the data set, those that need no images."""
-    made = [
-        FigureBlock(
-            "robustness",
-            "Robust accuracy against the attacker's budget",
-            draw_robustness(experiment),
-            "How many images stay correctly classified when the attacker may change them by up to "
-            "this L2 length (strong attack). The curves say more than any single figure: lower is "
-            "easier to fool.",
-            robustness_curves(experiment),
-        )
+TABLES: dict[str, Callable[[Block, Sources], Table | None]] = {
+    "performance": lambda b, s: make_table(b.key, s.experiment, PERFORMANCE, s.lenses),
+    "storage": lambda b, s: make_table(b.key, s.experiment, STORAGE, s.lenses),
+    "engines": lambda b, s: engines_table(b.key, s.experiment),
+    "gate": lambda b, s: gate_table(s.experiment),
+    "attack": lambda b, s: attack_table(b.key, s.experiment, b.subject, s.lenses),
+    "variations": lambda b, s: variations_table(b.key, s.experiment),
+    "embedding": lambda b, s: embedding_table(b.key, s.experiment),
+    "cam": lambda b, s: cam_table(b.key, s.experiment, b.subject),
+    "training": lambda b, s: make_table(b.key, s.experiment, TRAINING),
+}
+"""What makes each table."""
+
+DRAWINGS: dict[str, Callable[[Block, Sources], str | None]] = {
+    "tradeoff": lambda b, s: draw_tradeoff(s.experiment),
+    "robustness": lambda b, s: draw_robustness(s.experiment),
+    "adversarial": lambda b, s: draw_adversarial(s.experiment, s.data, s.classes),
+    "tsne": lambda b, s: draw_tsne(s.experiment, s.classes),
+    "tsne_interactive": lambda b, s: interactive_tsne(s.experiment, s.data, s.classes),
+    "cam_maps": lambda b, s: draw_cam(s.experiment, s.data, s.classes, b.subject),
+    "training_curves": lambda b, s: draw_training(s.experiment),
+}
+"""What draws each figure."""
+
+DATA: dict[str, Callable[[Experiment], pd.DataFrame]] = {
+    "robustness": robustness_curves,
+    "tsne": tsne_points,
+    "training_curves": training_curves,
+}
+"""The points of figures that show more than a table does."""
+
+
+def fill(sources: Sources) -> list[Filled]:
+    """Return the blocks that have data, in the order of reading."""
+    experiment = sources.experiment
+    filled = [
+        _fill(block, sources) for block in blocks_of(experiment.attacks, experiment.map_methods)
     ]
-    if dataset is not None:
-        made += [
-            FigureBlock(
-                "adversarial",
-                "What fools each variant",
-                draw_adversarial(experiment, dataset),
-                "Two test images, the nearest image that the strong attack found to fool each "
-                "variant, and the difference enlarged (grey: no change). Under each picture the "
-                "predicted class with its probability.",
-            ),
-            tsne_block(experiment, dataset.class_names),
-            interactive_block(experiment, dataset),
-            *(cam_block(experiment, dataset, method) for method in METHOD_NAMES),
-        ]
-    made.append(
-        FigureBlock(
-            "training",
-            "Validation accuracy while training",
-            draw_training(experiment),
-            "Of images held out of the training images; the best epoch is kept. Pruned and ablated "
-            "start from the baseline's weights.",
-            training_curves(experiment),
-        )
-    )
-    return [
-        replace(block, file=f"figures/{experiment.name}/{block.key}.svg")
-        if block.key in DRAWN
-        else block
-        for block in made
-        if block.html
-    ]
+    return [one for one in filled if one.table is not None or one.drawing]
+
+
+def _fill(block: Block, sources: Sources) -> Filled:
+    maker, experiment = block.maker or block.key, sources.experiment
+    remarks = [lens.remark(experiment, block.key) for lens in sources.lenses]
+    if block.kind == "tables":
+        table = TABLES[maker](block, sources)
+        notes = [*(table.notes if table else ())]
+        if maker == "storage":
+            notes += reasons_for(experiment)
+        caption = " ".join(filter(None, [block.caption, *remarks]))
+        return Filled(block, caption, table, None, table.frame if table else None, notes)
+    if maker == "cam_maps":
+        remarks.insert(0, randomisation_test(experiment, block.subject))
+    caption = " ".join(filter(None, [block.caption, *remarks]))
+    data = DATA[block.key](experiment) if block.key in DATA else None
+    return Filled(block, caption, None, DRAWINGS[maker](block, sources), data)

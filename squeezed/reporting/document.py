@@ -12,18 +12,15 @@ import yaml
 from squeezed.data import open_dataset
 from squeezed.data.dataset import Dataset
 from squeezed.foundation.errors import UserError
-from squeezed.reporting import paper
-from squeezed.reporting.claims.catalogue import JudgedClaim, judge_all
-from squeezed.reporting.claims.verdict import Verdict
+from squeezed.reporting.blocks import Block
 from squeezed.reporting.collection import Experiment, missing_in_words
-from squeezed.reporting.contents import TableBlock, figures_of, tables_of
+from squeezed.reporting.colours import Colour, colours_of
+from squeezed.reporting.contents import Filled, Sources, fill
 from squeezed.reporting.figure_overview import draw_overview
-from squeezed.reporting.figures import FigureBlock
-from squeezed.reporting.inconsistencies import Inconsistency, find_inconsistencies
-from squeezed.reporting.plain_words import plain_words
+from squeezed.reporting.lens import Lens, LensSection, Warning
 from squeezed.reporting.provenance_tables import Origin, trace
-from squeezed.reporting.summary import Recommendation, Warning, answer, do_not_believe, recommend
-from squeezed.reporting.vocabulary import listed
+from squeezed.reporting.summary import Recommendation, answer, do_not_believe, recommend
+from squeezed.reporting.vocabulary import describe, listed
 
 
 @dataclass
@@ -35,15 +32,20 @@ class Section:
     """The data, the network and the seeds, in a line."""
     data_description: str
     """What the data set's own summary says of it; empty where there is none."""
+    descriptions: dict[str, str]
+    """Of each variant, from its recipe; empty where it is not known."""
+    colours: dict[str, Colour]
     sentences: list[str]
     recommendation: Recommendation
     warnings: list[Warning]
-    plain_words: list[tuple[str, str]]
-    """Questions about robustness and explainability, with their answers."""
+    questions: list[tuple[str, str]]
+    """What the lenses ask, with the answers."""
     overview: list[str]
-    tables: list[TableBlock]
-    figures: list[FigureBlock]
-    claims: list[JudgedClaim]
+    overview_remark: str
+    """What the lenses add to its caption."""
+    blocks: list[Filled]
+    lens_files: list[tuple[Block, pd.DataFrame]]
+    """What the lenses write."""
 
 
 @dataclass
@@ -51,45 +53,13 @@ class Document:
     """The whole report."""
 
     sections: list[Section]
-    inconsistencies: list[Inconsistency]
+    subtitles: list[str]
+    """What the lenses put above the title."""
+    lens_sections: list[LensSection]
     origin: Origin
     missing: list[str]
     configuration: str
     """The configuration of the experiments, as YAML; empty where it is not known."""
-    paper_title: str = paper.TITLE
-    paper_authors: str = paper.AUTHORS
-
-    @property
-    def claims(self) -> list[list[JudgedClaim]]:
-        """The judged claims, those of one claim together."""
-        return [list(group) for group in zip(*(s.claims for s in self.sections), strict=True)]
-
-    @property
-    def tally(self) -> dict[Verdict, int]:
-        """How often each verdict was reached; those never reached are left out."""
-        reached = [judged.judgement.verdict for s in self.sections for judged in s.claims]
-        return {verdict: reached.count(verdict) for verdict in Verdict if verdict in reached}
-
-    @property
-    def claims_frame(self) -> pd.DataFrame:
-        """The claims with their verdicts, one row for each claim and experiment."""
-        return pd.DataFrame(
-            [
-                {
-                    "claim": judged.claim.key,
-                    "experiment": judged.experiment,
-                    "verdict": judged.judgement.verdict.value,
-                    "sentence": judged.claim.sentence,
-                    "where": judged.claim.where,
-                    "paper": "; ".join(judged.paper),
-                    "ours": "; ".join(judged.judgement.ours),
-                    "reason": judged.judgement.reason,
-                    "needs": judged.judgement.needs,
-                }
-                for section in self.sections
-                for judged in section.claims
-            ]
-        )
 
     @property
     def results_frame(self) -> pd.DataFrame:
@@ -97,45 +67,57 @@ class Document:
         return pd.concat([s.experiment.metrics() for s in self.sections], ignore_index=True)
 
 
-def compose(experiments: Sequence[Experiment], settings: Mapping[str, Any], data: Path) -> Document:
+def compose(
+    experiments: Sequence[Experiment],
+    settings: Mapping[str, Any],
+    data: Path,
+    lenses: Sequence[Lens] = (),
+) -> Document:
     """Compute everything that the report shows.
 
     Args:
         experiments: the collected results.
         settings: the experiments' sections of the configuration, by name.
         data: the folder of the prepared data sets.
+        lenses: what looks at the results with a question of its own.
     """
     return Document(
-        sections=[_section(experiment, data) for experiment in experiments],
-        inconsistencies=find_inconsistencies(),
+        sections=[_section(experiment, data, lenses) for experiment in experiments],
+        subtitles=list(filter(None, [lens.subtitle(experiments) for lens in lenses])),
+        lens_sections=[section for lens in lenses for section in lens.sections(experiments)],
         origin=trace(experiments),
         missing=missing_in_words(experiments),
         configuration=yaml.safe_dump(dict(settings), sort_keys=False) if settings else "",
     )
 
 
-def _section(experiment: Experiment, data: Path) -> Section:
-    claims = judge_all(experiment)
+def _section(experiment: Experiment, data: Path, lenses: Sequence[Lens]) -> Section:
     summary = _summary(data / f"{experiment.dataset}.json")
+    dataset = _open(data / f"{experiment.dataset}.safetensors")
+    words = {k: v for lens in lenses for k, v in lens.class_words.items()}
+    names = dataset.class_names if dataset else ()
+    classes = [words.get(name, name.replace("_", " ")) for name in names]
     return Section(
         experiment=experiment,
         data_line=_data_line(experiment, summary),
         data_description=str(summary.get("description", "")),
+        descriptions={v: describe(experiment.recipes, v) for v in experiment.variants},
+        colours=colours_of(experiment),
         sentences=answer(experiment),
         recommendation=recommend(experiment),
-        warnings=do_not_believe(experiment, claims),
-        plain_words=plain_words(experiment),
-        overview=draw_overview(experiment),
-        tables=tables_of(experiment),
-        figures=figures_of(experiment, _open(data / f"{experiment.dataset}.safetensors")),
-        claims=claims,
+        warnings=do_not_believe(experiment, lenses),
+        questions=[pair for lens in lenses for pair in lens.questions(experiment)],
+        overview=draw_overview(experiment, lenses),
+        overview_remark=" ".join(lens.remark(experiment, "overview") for lens in lenses),
+        blocks=fill(Sources(experiment, dataset, classes, lenses)),
+        lens_files=[file for lens in lenses for file in lens.files(experiment)],
     )
 
 
 def _summary(path: Path) -> dict[str, Any]:
     """Read what the preparation wrote of a data set; nothing where it did not."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 

@@ -9,6 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from squeezed.reporting.collection import Experiment
+from squeezed.statistics.crossed import (
+    CrossedEstimate,
+    crossed_mean,
+    crossed_share,
+    crossed_share_difference,
+)
 from squeezed.statistics.intervals import (
     mean_interval_over_seeds,
     normal_interval,
@@ -27,9 +33,15 @@ class Estimate:
     spread: float | None = None
     """Standard deviation over seeds."""
     basis: str = ""
-    """Such as `3 seeds`, `360 images` or `5 repeats`; empty for an exact figure."""
+    """Such as `3 seeds and 360 images` or `5 repeats`; empty for an exact figure."""
     n: int = 0
     """How many of what `basis` counts."""
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The interval's ends; the figure itself where it is exact."""
+        low = self.value if self.low is None else self.low
+        return low, self.value if self.high is None else self.high
 
     @property
     def half_width(self) -> float | None:
@@ -40,7 +52,10 @@ class Estimate:
 
 
 def over_seeds(values: Mapping[int, float]) -> Estimate | None:
-    """Return mean, standard deviation and Student's t interval; one seed has no interval."""
+    """Return mean, standard deviation and Student's t interval; one seed has no interval.
+
+    For what has no test images, such as a size or a time. It forgets the images of what has.
+    """
     if not values:
         return None
     numbers = np.array(list(values.values()), dtype=np.float64)
@@ -60,44 +75,90 @@ def over_seeds(values: Mapping[int, float]) -> Estimate | None:
 def metric(
     experiment: Experiment, variant: str, analysis: str, name: str, *, images: str = "n_images"
 ) -> Estimate | None:
-    """Return a metric over seeds; with one seed, with the interval that its result file gives.
+    """Return a metric with its interval: over seeds and images; with one seed, over its images.
+
+    Several seeds: from the scores of each image where there are such (`ROWS`), so that what seeds
+    share is told apart from what they do not; else the seeds' interval and that over images are
+    added in quadrature, which is wider than need be; else over the seeds alone, as its basis says.
 
     Args:
         experiment: whose results.
         variant: whose metric.
         analysis: the result file that holds it, without `.json`.
-        name: the metric. `{name}_low` and `{name}_high` beside it are the interval over images;
-            `{name}_min` and `{name}_max` the range over repeats.
+        name: the metric. `{name}_low` and `{name}_high` beside it are the interval over images, or
+            over `n_repeats` repeats of what is timed.
         images: the field that counts the images.
     """
-    values = experiment.values(variant, analysis, name)
-    estimate = over_seeds(values)
-    if estimate is None or len(values) > 1:
+    estimate = over_seeds(experiment.values(variant, analysis, name))
+    if estimate is None:
+        return None
+    by_seed = [
+        found
+        for seed in experiment.values(variant, analysis, name)
+        for found in [_of_one_network(experiment, seed, variant, analysis, name, images)]
+    ]
+    if estimate.n < 2:
+        return by_seed[0]
+    crossed = _crossed(_scores_by_seed(experiment, variant, analysis, name))
+    if crossed is not None and np.isclose(crossed.value, estimate.value, atol=1e-4):
+        return crossed
+    if any(found.low is None or REPEATS in found.basis for found in by_seed):
         return estimate
-    seed = next(iter(values))
-    record = experiment.record(seed, variant, analysis) or {}
-    fields: dict[str, Any] = {**record, **record.get("measured", {})}
-    if fields.get(f"{name}_low") is not None and fields.get(f"{name}_high") is not None:
-        n = int(fields.get(images) or 0)
-        low, high = float(fields[f"{name}_low"]), float(fields[f"{name}_high"])
-        return Estimate(estimate.value, low, high, None, f"{n:,} images" if n else "images", n)
-    if fields.get(f"{name}_min") is not None and fields.get(f"{name}_max") is not None:
-        low, high = float(fields[f"{name}_min"]), float(fields[f"{name}_max"])
-        return Estimate(estimate.value, low, high, None, "range of the repeats", 0)
-    return estimate
+    return _with_images(estimate, by_seed)
 
 
 def share(experiment: Experiment, variant: str, analysis: str, name: str) -> Estimate | None:
-    """Return a share of images over seeds; with one seed, with Wilson's interval over images."""
+    """Return a share of images like `metric`, with Wilson's interval where a result has none."""
     found = metric(experiment, variant, analysis, name)
-    if found is None or found.low is not None:
-        return found
     counts = experiment.values(variant, analysis, "n_images")
-    if not counts:
+    if found is None or not counts or (found.low is not None and IMAGES in found.basis):
         return found
     n = int(next(iter(counts.values())))
     low, high = wilson_interval(round(found.value * n), n)
-    return Estimate(found.value, low, high, None, f"{n:,} images", n)
+    wilson = Estimate(found.value, low, high, None, f"{n:,} {IMAGES} {OF_ONE_NETWORK}", n)
+    return wilson if found.n < 2 else _with_images(found, [wilson])
+
+
+IMAGES, REPEATS, SEEDS = "images", "repeats", "seeds"
+OF_ONE_NETWORK = "of one network"
+TOO_FEW_REPEATS = "too few repeats for an interval"
+
+
+def _of_one_network(
+    experiment: Experiment, seed: int, variant: str, analysis: str, name: str, images: str
+) -> Estimate:
+    record = experiment.record(seed, variant, analysis) or {}
+    fields: dict[str, Any] = {**record, **record.get("measured", {})}
+    value = float(fields[name])
+    if fields.get(f"{name}_low") is None or fields.get(f"{name}_high") is None:
+        is_time = name in record.get("measured", {}) and not name.endswith("_mib")
+        return Estimate(value, basis=TOO_FEW_REPEATS if is_time else "")
+    low, high = float(fields[f"{name}_low"]), float(fields[f"{name}_high"])
+    if fields.get("n_repeats"):
+        n = int(fields["n_repeats"])
+        return Estimate(value, low, high, None, f"{n} {REPEATS}", n)
+    n = int(fields.get(images) or 0)
+    counted = f"{n:,} {IMAGES}" if n else IMAGES
+    return Estimate(value, low, high, None, f"{counted} {OF_ONE_NETWORK}", n)
+
+
+def _with_images(estimate: Estimate, by_seed: list[Estimate]) -> Estimate:
+    """Add the interval over images to that over seeds, in quadrature."""
+    assert estimate.low is not None and estimate.high is not None
+    below = float(np.mean([e.value - e.low for e in by_seed if e.low is not None]))
+    above = float(np.mean([e.high - e.value for e in by_seed if e.high is not None]))
+    return Estimate(
+        estimate.value,
+        estimate.value - float(np.hypot(estimate.value - estimate.low, below)),
+        estimate.value + float(np.hypot(estimate.high - estimate.value, above)),
+        estimate.spread,
+        _seeds_and_images(estimate.n, by_seed[0].n),
+        estimate.n,
+    )
+
+
+def _seeds_and_images(seeds: int, images: int) -> str:
+    return f"{seeds} {SEEDS} and {images:,} {IMAGES}" if images else f"{seeds} {SEEDS} and {IMAGES}"
 
 
 Scores = Callable[[pd.DataFrame], NDArray[np.float64]]
@@ -110,6 +171,13 @@ def _equal(predictions: pd.Series, labels: pd.Series) -> NDArray[np.float64]:
 def correct(frame: pd.DataFrame) -> NDArray[np.float64]:
     """Score each row of a `predictions.csv`: 1 where the prediction is right."""
     return _equal(frame["prediction"], frame["label"])
+
+
+def flipped(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Score each row of a `predictions.csv`: 1 where the prediction is not the baseline's."""
+    if "baseline_prediction" not in frame:
+        return np.full(len(frame), np.nan)
+    return 1 - _equal(frame["prediction"], frame["baseline_prediction"])
 
 
 def correct_after(frame: pd.DataFrame) -> NDArray[np.float64]:
@@ -145,9 +213,8 @@ def paired_difference(
 ) -> Estimate | None:
     """Return the mean difference, variant − reference, over the same images.
 
-    One seed: the interval is over images (Agresti and Min's for shares, normal otherwise). Several
-    seeds: Student's t over the seeds' differences, and never narrower than the interval over
-    images of the differences averaged over seeds, so that neither chance is forgotten.
+    One seed: the interval is over the images of these two networks (Agresti and Min's for shares,
+    normal otherwise). Several seeds: over seeds and images (`squeezed.statistics.crossed`).
 
     Args:
         experiment: whose results.
@@ -179,28 +246,34 @@ def _by_image(frame: pd.DataFrame | None, scores: Scores) -> pd.Series | None:
 
 
 def _difference(by_seed: Mapping[int, pd.Series]) -> Estimate | None:
-    if not by_seed:
+    crossed = _crossed(by_seed)
+    if crossed is not None or not by_seed:
+        return crossed
+    images = next(iter(by_seed.values())).to_numpy(np.float64)
+    low, high = _interval_over_images(images)
+    n = len(images)
+    return Estimate(float(images.mean()), low, high, None, f"{n:,} {IMAGES} {OF_ONE_NETWORK}", n)
+
+
+def _crossed(by_seed: Mapping[int, pd.Series]) -> Estimate | None:
+    """Return the mean over seeds and images; None with fewer than two seeds."""
+    if len(by_seed) < 2:
         return None
-    images = pd.concat(by_seed, axis=1).mean(axis=1).to_numpy(np.float64)
-    if len(by_seed) == 1:
-        low, high = _interval_over_images(images)
-        return Estimate(
-            float(images.mean()), low, high, None, f"{len(images):,} images", len(images)
-        )
-    estimate = over_seeds({seed: float(d.mean()) for seed, d in by_seed.items()})
-    assert estimate is not None and estimate.half_width is not None
-    low, high = normal_interval(images)
-    # Where no image changed sides the normal interval has no width; this is Agresti and Min's.
-    least = paired_proportion_interval(0, 0, len(images))[1]
-    half = max(estimate.half_width, (high - low) / 2, least)
-    return Estimate(
-        estimate.value,
-        estimate.value - half,
-        estimate.value + half,
-        estimate.spread,
-        estimate.basis,
-        estimate.n,
-    )
+    scores = pd.concat(by_seed, axis=1).to_numpy(np.float64).T
+    known = scores[~np.isnan(scores)]
+    if np.isin(known, (0.0, 1.0)).all():
+        found = crossed_share(scores)
+    elif np.isin(known, (-1.0, 0.0, 1.0)).all():
+        found = crossed_share_difference(scores)
+    else:
+        found = crossed_mean(scores)
+    return crossed_estimate(found)
+
+
+def crossed_estimate(found: CrossedEstimate) -> Estimate:
+    """Return the estimate with its basis in words."""
+    basis = _seeds_and_images(found.seeds, found.images)
+    return Estimate(found.value, found.low, found.high, found.spread, basis, found.seeds)
 
 
 def _interval_over_images(differences: NDArray[np.float64]) -> tuple[float, float]:
@@ -230,6 +303,34 @@ IMAGE_SCORES = {
     "cam": "cam_images.csv",
 }
 """The CSV beside an analysis that has each image's scores, in columns named like the metrics."""
+
+
+ROWS: dict[tuple[str, str], tuple[str, Scores]] = {
+    ("evaluation", "top1_accuracy"): ("predictions.csv", correct),
+    ("evaluation", "brier_score"): ("predictions.csv", column("brier_score")),
+    ("evaluation", "negative_log_likelihood"): (
+        "predictions.csv",
+        column("negative_log_likelihood"),
+    ),
+    ("evaluation", "flipped_share"): (
+        "predictions.csv",
+        flipped,
+    ),
+}
+"""The CSV with each image's score, whose mean is the metric: where no column has its name."""
+
+
+def _scores_by_seed(
+    experiment: Experiment, variant: str, analysis: str, name: str
+) -> dict[int, pd.Series]:
+    file, scores = ROWS.get((analysis, name), (IMAGE_SCORES.get(analysis, ""), column(name)))
+    if not file:
+        return {}
+    found = {
+        seed: _by_image(experiment.frame(seed, variant, file), scores) for seed in experiment.seeds
+    }
+    known = {seed: rows.dropna() for seed, rows in found.items() if rows is not None}
+    return {seed: rows for seed, rows in known.items() if len(rows)}
 
 
 def difference(

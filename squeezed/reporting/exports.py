@@ -15,20 +15,18 @@ METRICS = {
     "evaluation": (
         "top1_accuracy",
         "flipped_share",
-        "model_size_bytes",
-        "model_gzipped_bytes",
         "onnx_size_bytes",
+        "onnx_gzipped_bytes",
         "nonzero_parameters",
         "remaining_multiply_accumulates",
     ),
     "inference_timing": ("time_10000_s", "latency_p50_ms", "speedup"),
-    "attack_paper": ("accuracy_before", "accuracy_after", "success_rate"),
-    "attack_strong": ("accuracy_after", "success_rate", "l2_median"),
     "embedding": ("knn_accuracy", "silhouette", "linear_cka"),
     "tsne": ("trustworthiness", "map_knn_accuracy"),
     "cam": ("guided_backprop_share_on_object", "guided_backprop_insertion_auc"),
 }
-"""What `dvc metrics` shows: a mean over seeds of each."""
+"""What `dvc metrics` shows beside the attacks: a mean over seeds of each."""
+ATTACK_METRICS = ("accuracy_before", "accuracy_after", "success_rate", "l2_median")
 
 PLOT_COLUMNS = {
     "training_curves": ["experiment", "variant", "seed", "epoch", "validation_accuracy"],
@@ -41,9 +39,10 @@ def metrics_tree(experiments: Iterable[Experiment]) -> dict[str, Any]:
     """Return experiment → variant → analysis → metric → mean over seeds."""
     tree: dict[str, Any] = {}
     for experiment in experiments:
+        attacks = {f"attack_{name}": ATTACK_METRICS for name in experiment.attacks}
         for variant in experiment.variants:
             branch = tree.setdefault(experiment.name, {}).setdefault(variant, {})
-            for analysis, names in METRICS.items():
+            for analysis, names in (METRICS | attacks).items():
                 for name in names:
                     estimate = over_seeds(experiment.values(variant, analysis, name))
                     if estimate is not None:
@@ -72,7 +71,7 @@ def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
 def _accuracy_size(experiment: Experiment) -> pd.DataFrame:
     rows = []
     for variant in experiment.variants:
-        sizes = experiment.values(variant, "evaluation", "model_size_bytes")
+        sizes = experiment.values(variant, "evaluation", "onnx_size_bytes")
         for seed, value in experiment.values(variant, "evaluation", "top1_accuracy").items():
             if seed in sizes:
                 rows.append(

@@ -1,5 +1,8 @@
 """The picture of the attack: original, adversarial image and enlarged difference, by variant."""
 
+import textwrap
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -8,9 +11,8 @@ from safetensors.numpy import load_file
 
 from squeezed.data.dataset import Dataset
 from squeezed.reporting.collection import Experiment
-from squeezed.reporting.measures import STRONG_ATTACK
 from squeezed.reporting.style import MUTED, new_figure, styled, to_svg
-from squeezed.reporting.vocabulary import variant_name
+from squeezed.reporting.vocabulary import in_words
 
 SHOWN_IMAGES = 2
 HEADINGS = ("original", "adversarial", "difference")
@@ -18,15 +20,18 @@ Attack = tuple[pd.DataFrame, NDArray[np.float32]]
 """The images' table, by index, and their nearest adversarial images in the same order."""
 
 
-def draw_adversarial(experiment: Experiment, data: Dataset) -> str | None:
+def draw_adversarial(
+    experiment: Experiment, data: Dataset | None, classes: Sequence[str]
+) -> str | None:
     """Return the figure as an SVG element, or None without the images.
 
     Args:
         experiment: whose first seed is drawn.
         data: holds the originals.
+        classes: their names in words, by label.
     """
     attacks = _attacks(experiment)
-    if not attacks:
+    if data is None or not attacks:
         return None
     chosen = choose_shown(attacks)
     if not chosen:
@@ -48,8 +53,8 @@ def draw_adversarial(experiment: Experiment, data: Dataset) -> str | None:
             for place, index in enumerate(chosen):
                 axes = grid[row, len(HEADINGS) * place : len(HEADINGS) * (place + 1)]
                 change = changes.get((variant, index))
-                _draw_row(axes, originals[place], change, table, index, gain, data)
-            grid[row, 0].set_ylabel(variant_name(variant).replace(" + ", " +\n"), fontsize=8.5)
+                _draw_row(axes, originals[place], change, table, index, gain, classes)
+            grid[row, 0].set_ylabel(textwrap.fill(in_words(variant), 14), fontsize=8.5)
         for column, axes_of_column in enumerate(grid[0]):
             heading = HEADINGS[column % len(HEADINGS)]
             text = f"{heading} ×{gain}" if heading == "difference" else heading
@@ -79,8 +84,8 @@ def _attacks(experiment: Experiment) -> dict[str, Attack]:
     found = {}
     seed = experiment.seeds[0]
     for variant in experiment.variants:
-        table = experiment.frame(seed, variant, f"{STRONG_ATTACK}_images.csv")
-        tensors = experiment.path(seed, variant, f"{STRONG_ATTACK}.safetensors")
+        table = experiment.frame(seed, variant, f"{experiment.strong_attack}_images.csv")
+        tensors = experiment.path(seed, variant, f"{experiment.strong_attack}.safetensors")
         if table is not None and tensors.exists():
             found[variant] = (table.set_index("index"), load_file(tensors)["best"])
     return found
@@ -93,7 +98,7 @@ def _draw_row(
     table: pd.DataFrame,
     index: int,
     gain: int,
-    data: Dataset,
+    classes: Sequence[str],
 ) -> None:
     for one in axes:
         one.set_xticks([])
@@ -103,11 +108,11 @@ def _draw_row(
     if change is None:
         return
     row = table[table.index == index].iloc[0]
-    _show(axes[0], original, _said(data, row, "before"))
+    _show(axes[0], original, _said(classes, row, "before"))
     if not row["success"]:
         axes[1].text(0.5, 0.5, "not fooled", ha="center", va="center", fontsize=8, color=MUTED)
         return
-    fooled = _said(data, row, "after")
+    fooled = _said(classes, row, "after")
     _show(axes[1], original + change, fooled)
     _show(axes[2], 0.5 + gain * change, f"L2 {row['l2']:.2f}")
 
@@ -118,14 +123,14 @@ def _show(axes: Axes, image: NDArray[np.float32], caption: str) -> None:
     axes.set_xlabel(caption, fontsize=7.5, labelpad=2)
 
 
-def _said(data: Dataset, row: pd.Series, when: str) -> str:
-    name = data.class_names[int(row[f"prediction_{when}"])].split(",")[0]
+def _said(classes: Sequence[str], row: pd.Series, when: str) -> str:
+    name = classes[int(row[f"prediction_{when}"])].split(",")[0]
     return f"{name[:14]}, {100 * row[f'confidence_{when}']:.0f} %"
 
 
 def _description(attacks: dict[str, Attack], gain: int) -> str:
     lengths = [
-        f"{variant_name(variant)} {table.loc[table['success'].astype(bool), 'l2'].median():.2f}"
+        f"{in_words(variant)} {table.loc[table['success'].astype(bool), 'l2'].median():.2f}"
         for variant, (table, _) in attacks.items()
         if table["success"].any()
     ]

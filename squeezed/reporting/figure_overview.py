@@ -1,20 +1,22 @@
 """The first figure: accuracy, size, speed and robustness of all variants, a panel each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from squeezed.reporting import paper
 from squeezed.reporting.collection import Experiment
+from squeezed.reporting.colours import colours_of
 from squeezed.reporting.estimates import Estimate, metric
-from squeezed.reporting.measures import STRONG_ATTACK, accuracy, speedup, unreliable_reason
+from squeezed.reporting.lens import Lens
+from squeezed.reporting.measures import accuracy, distance_ratio, speedup, unreliable_reason
 from squeezed.reporting.style import INK, MUTED, new_figure, styled, to_svg
-from squeezed.reporting.vocabulary import VARIANT_COLOURS, variant_name
-from squeezed.reporting.wording import Format, megabytes, number, percent, times
+from squeezed.reporting.vocabulary import in_words
+from squeezed.reporting.wording import Format, megabytes, percent, times
 
-PANEL_SIZE = (3.05, 2.5)
+WIDTH, ROW, HEAD = 3.05, 0.36, 0.35
+"""Inches: of a panel, and of each variant's row."""
 BAR = 0.16
 """How far below the middle of a row its bar is; the variant's name stands above."""
 VALUES_SHARE = 0.24
@@ -25,76 +27,57 @@ VALUES_SHARE = 0.24
 class Panel:
     """One panel: a figure for each variant."""
 
-    key: str
+    analysis: str
+    metric: str
     title: str
     better: str
     form: Format
     ours: Callable[[Experiment, str], Estimate | None]
-    printed: Callable[[str | None, str], float | None]
-    """The paper's figure, in our units."""
     from_zero: bool
     """Bars from zero, or dots on an axis that shows their differences."""
     reference: float | None = None
 
 
 def _size(experiment: Experiment, variant: str) -> Estimate | None:
-    onnx = metric(experiment, variant, "evaluation", "onnx_size_bytes")
-    return onnx or metric(experiment, variant, "evaluation", "model_size_bytes")
-
-
-def _distance(experiment: Experiment, variant: str) -> Estimate | None:
-    return metric(experiment, variant, STRONG_ATTACK, "l2_median")
-
-
-def _printed_row(dataset: str | None, variant: str) -> paper.TableOneRow | None:
-    return paper.TABLE_ONE.get(dataset or "", {}).get(variant)
-
-
-def _printed_accuracy(dataset: str | None, variant: str) -> float | None:
-    row = _printed_row(dataset, variant)
-    return None if row is None else row.accuracy
-
-
-def _printed_size(dataset: str | None, variant: str) -> float | None:
-    row = _printed_row(dataset, variant)
-    return None if row is None else row.size_mb * 1e6
-
-
-def _printed_speedup(dataset: str | None, variant: str) -> float | None:
-    row, base = _printed_row(dataset, variant), _printed_row(dataset, "baseline")
-    return None if row is None or base is None else base.time_10000_s / row.time_10000_s
+    return metric(experiment, variant, "evaluation", "onnx_size_bytes")
 
 
 PANELS = (
-    Panel("accuracy", "Accuracy", "more is better", percent, accuracy, _printed_accuracy, False),
-    Panel("size", "Deployed file", "less is better", megabytes, _size, _printed_size, True),
+    Panel("evaluation", "top1_accuracy", "Accuracy", "more is better", percent, accuracy, False),
     Panel(
-        "speed", "Speed-up", "more is better", times, speedup, _printed_speedup, True, reference=1.0
+        "evaluation", "onnx_size_bytes", "Deployed file", "less is better", megabytes, _size, True
     ),
+    Panel("inference_timing", "speedup", "Speed-up", "more is better", times, speedup, True, 1.0),
     Panel(
-        "robustness",
-        "L2 that fools it",
+        "attack",
+        "distance_ratio",
+        "Change that fools it",
         "more is better",
-        number(2),
-        _distance,
-        lambda dataset, variant: None,
+        times,
+        distance_ratio,
         True,
+        1.0,
     ),
 )
 
 
-def draw_overview(experiment: Experiment) -> list[str]:
-    """Return the panels that have data as SVG elements, in the order of reading."""
-    dataset = paper.dataset_of(experiment.name, experiment.dataset)
+def draw_overview(experiment: Experiment, lenses: Sequence[Lens] = ()) -> list[str]:
+    """Return the panels that have data as SVG elements, in the order of reading.
+
+    Args:
+        experiment: whose variants.
+        lenses: what prints figures beside ours.
+    """
     drawn = []
+    colours = colours_of(experiment)
     with styled():
         for panel in PANELS:
             ours = {v: panel.ours(experiment, v) for v in experiment.variants}
             if not any(ours.values()):
                 continue
-            figure = _draw_panel(panel, experiment, ours, dataset)
-            name = f"overview-{experiment.name}-{panel.key}"
-            drawn.append(to_svg(figure, name, _description(panel, ours)))
+            figure = _draw_panel(panel, experiment, ours, lenses)
+            name = f"overview-{experiment.name}-{panel.metric}"
+            drawn.append(to_svg(figure, name, _description(panel, ours), colours.values()))
     return drawn
 
 
@@ -102,24 +85,25 @@ def _draw_panel(
     panel: Panel,
     experiment: Experiment,
     ours: dict[str, Estimate | None],
-    dataset: str | None,
+    lenses: Sequence[Lens],
 ) -> Figure:
-    figure = new_figure(*PANEL_SIZE)
+    figure = new_figure(WIDTH, HEAD + ROW * len(ours))
     axes = figure.subplots()
-    variants = list(ours)
-    for row, variant in enumerate(variants):
-        _draw_variant(axes, panel, row, ours[variant], VARIANT_COLOURS.get(variant, MUTED))
-        printed = panel.printed(dataset, variant)
-        if printed is not None:
-            axes.plot(printed, row + BAR, "D", mfc="none", mec=INK, ms=6, mew=1, zorder=4)
-        doubtful = panel.key == "robustness" and unreliable_reason(experiment, variant)
-        label = variant_name(variant) + (" *" if doubtful else "")
+    colours = colours_of(experiment)
+    for row, variant in enumerate(ours):
+        _draw_variant(axes, panel, row, ours[variant], colours[variant].light)
+        for lens in lenses:
+            printed = lens.printed(experiment, panel.analysis, panel.metric, variant)
+            if printed is not None:
+                axes.plot(printed.value, row + BAR, "D", mfc="none", mec=INK, ms=6, mew=1, zorder=4)
+        doubtful = panel.analysis == "attack" and unreliable_reason(experiment, variant)
+        label = in_words(variant) + (" *" if doubtful else "")
         axes.text(
             0, row - 0.3, label, transform=axes.get_yaxis_transform(), fontsize=8, color=MUTED
         )
     if panel.reference is not None:
         axes.axvline(panel.reference, color=MUTED, lw=0.8, ls=(0, (2, 2)), zorder=1)
-    axes.set_ylim(len(variants) - 0.55, -0.7)
+    axes.set_ylim(len(ours) - 0.55, -0.7)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_visible(False)
@@ -127,9 +111,17 @@ def _draw_panel(
     low, high = axes.get_xlim()
     low = 0 if panel.from_zero else low
     axes.set_xlim(low, high + VALUES_SHARE / (1 - VALUES_SHARE) * (high - low))
-    axes.set_title(f"{panel.title}")
-    axes.text(
-        1, 1.03, panel.better, transform=axes.transAxes, ha="right", fontsize=7.5, color=MUTED
+    axes.set_title(panel.title)
+    # In points, so that it stays beside the title however many rows there are.
+    axes.annotate(
+        panel.better,
+        (1, 1),
+        (0, 7),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="right",
+        fontsize=7.5,
+        color=MUTED,
     )
     return figure
 
@@ -172,7 +164,7 @@ def _draw_variant(
 
 def _description(panel: Panel, ours: dict[str, Estimate | None]) -> str:
     parts = [
-        f"{variant_name(variant)} {panel.form(estimate.value) if estimate else 'no result'}"
+        f"{in_words(variant)} {panel.form(estimate.value) if estimate else 'no result'}"
         for variant, estimate in ours.items()
     ]
     return f"{panel.title}, {panel.better}: {', '.join(parts)}."

@@ -5,11 +5,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from squeezed.reporting.collection import Experiment
-from squeezed.reporting.measures import STRONG_ATTACK, unreliable_reason
-from squeezed.reporting.style import new_figure, styled, to_svg
-from squeezed.reporting.vocabulary import VARIANT_COLOURS, variant_name
+from squeezed.reporting.colours import colours_of
+from squeezed.reporting.measures import unreliable_reason
+from squeezed.reporting.style import legend_below, legend_height, new_figure, styled, to_svg
+from squeezed.reporting.vocabulary import in_words
 
 POINTS = 61
+WIDTH = 7.2
 LINES = ("-", (0, (5, 2)), "-", (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1)))
 
 
@@ -29,13 +31,17 @@ def robust_accuracy(images: pd.DataFrame, budgets: NDArray[np.float64]) -> NDArr
     return (right[:, None] & (length[:, None] > budgets)).mean(axis=0)
 
 
-def robustness_curves(experiment: Experiment, attack: str = STRONG_ATTACK) -> pd.DataFrame:
-    """Return the curves of all variants over one grid: budget, mean, least and most over seeds."""
+def robustness_curves(experiment: Experiment) -> pd.DataFrame:
+    """Return the curves of all variants over one grid: budget, mean, least and most over seeds.
+
+    Under the attack that robustness is judged by.
+    """
+    file = f"{experiment.strong_attack}_images.csv"
     frames = {
         variant: [
             frame
             for seed in experiment.seeds
-            if (frame := experiment.frame(seed, variant, f"{attack}_images.csv")) is not None
+            if (frame := experiment.frame(seed, variant, file)) is not None
             and {"label", "prediction_before", "success", "l2"} <= set(frame)
         ]
         for variant in experiment.variants
@@ -71,27 +77,32 @@ def draw_robustness(experiment: Experiment) -> str | None:
     curves = robustness_curves(experiment)
     if curves.empty:
         return None
+    colours = colours_of(experiment)
+    variants = [str(variant) for variant in curves["variant"].unique()]
+    labels = [
+        in_words(v) + (" (unreliable)" if unreliable_reason(experiment, v) else "")
+        for v in variants
+    ]
     with styled():
-        figure = new_figure(7.2, 3.6)
+        figure = new_figure(WIDTH, 3.3 + legend_height(labels, WIDTH))
         axes = figure.subplots()
-        for place, (variant, curve) in enumerate(curves.groupby("variant", sort=False)):
-            colour = VARIANT_COLOURS.get(str(variant), "#666666")
-            doubtful = unreliable_reason(experiment, str(variant))
+        lines = []
+        for place, variant in enumerate(variants):
+            curve = curves[curves["variant"] == variant]
             x = curve["l2_budget"].to_numpy()
-            axes.plot(
+            lines += axes.plot(
                 x,
                 100 * curve["robust_accuracy"].to_numpy(),
-                color=colour,
+                color=colours[variant].light,
                 lw=1.8,
                 ls=LINES[place % len(LINES)],
-                label=variant_name(str(variant)) + (" (unreliable)" if doubtful else ""),
             )
             if len(experiment.seeds) > 1:
                 axes.fill_between(
                     x,
                     100 * curve["low"].to_numpy(),
                     100 * curve["high"].to_numpy(),
-                    color=colour,
+                    color=colours[variant].light,
                     alpha=0.15,
                     lw=0,
                 )
@@ -100,8 +111,9 @@ def draw_robustness(experiment: Experiment) -> str | None:
         axes.set_ylim(0, 102)
         axes.set_xlim(0, None)
         axes.grid(axis="y")
-        axes.legend(loc="upper right", fontsize=8.5)
-        return to_svg(figure, f"robustness-{experiment.name}", _description(curves))
+        legend_below(figure, lines, labels)
+        name = f"robustness-{experiment.name}"
+        return to_svg(figure, name, _description(curves), colours.values())
 
 
 def _description(curves: pd.DataFrame) -> str:
@@ -110,5 +122,5 @@ def _description(curves: pd.DataFrame) -> str:
         below = curve[curve["robust_accuracy"] < curve["robust_accuracy"].iloc[0] / 2]
         if len(below):
             budget = below["l2_budget"].iloc[0]
-            parts.append(f"{variant_name(str(variant))} is halved at {budget:.2f}")
+            parts.append(f"{in_words(str(variant))} is halved at {budget:.2f}")
     return f"Accuracy against the attacker's L2 budget. {'; '.join(parts)}."

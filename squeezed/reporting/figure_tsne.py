@@ -7,12 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from squeezed.reporting.class_words import in_words
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import metric
-from squeezed.reporting.figures import FigureBlock
 from squeezed.reporting.style import INK, MUTED, new_figure, styled, to_svg
-from squeezed.reporting.vocabulary import variant_name
+from squeezed.reporting.vocabulary import in_words
 from squeezed.reporting.wording import percent, with_interval
 
 # Petroff (2021): ten colours that stay apart for colour-blind people; greys last.
@@ -48,37 +46,26 @@ def tsne_maps(experiment: Experiment) -> dict[str, pd.DataFrame]:
     return {}
 
 
-def tsne_block(experiment: Experiment, class_names: Sequence[str]) -> FigureBlock:
-    """Return Figure 2 for the report; without maps it has no drawing.
+def tsne_points(experiment: Experiment) -> pd.DataFrame:
+    """Return the points of all maps in one frame."""
+    frames = [frame.assign(variant=v) for v, frame in tsne_maps(experiment).items()]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def draw_tsne(experiment: Experiment, classes: Sequence[str]) -> str | None:
+    """Draw the maps as an SVG element, the dots in it as pixels. None without maps.
 
     Args:
         experiment: whose maps.
-        class_names: by label.
+        classes: the names of the classes in words, by label.
     """
     maps = tsne_maps(experiment)
-    frames = [frame.assign(variant=variant) for variant, frame in maps.items()]
-    return FigureBlock(
-        "tsne",
-        "Figure 2: t-SNE maps of the features",
-        draw_tsne(experiment, class_names) if maps else None,
-        "Each dot is a test image, the same ones in every panel, placed so that images with "
-        "similar features (first fully connected layer) are near each other; crosses are images "
-        "that the variant gets wrong. Maps start from PCA and are turned and scaled onto the "
-        "baseline's. The figure above each panel is how often an image's ten neighbours in the "
-        "map vote for its class, with its 95 % interval: judge by it, not by the eye.",
-        pd.concat(frames, ignore_index=True) if frames else None,
-    )
-
-
-def draw_tsne(experiment: Experiment, class_names: Sequence[str]) -> str | None:
-    """Draw the maps as an SVG element, the dots in it as pixels. None without maps."""
-    maps = tsne_maps(experiment)
-    if not maps:
+    if not maps or not classes:
         return None
     present = sorted(set(maps["baseline"]["label"].astype(int)))
     rows = -(-len(maps) // COLUMNS)
     columns = min(COLUMNS, len(maps))
-    words = [in_words(class_names[label]) for label in present]
+    words = [classes[label] for label in present]
     legend_rows = _legend_rows(words)
     with styled():
         figure = new_figure(PANEL * columns, (PANEL + 0.38) * rows + 0.24 * legend_rows + 0.15)
@@ -90,7 +77,7 @@ def draw_tsne(experiment: Experiment, class_names: Sequence[str]) -> str | None:
         for axes, (variant, frame) in zip(grid.flat, maps.items(), strict=False):
             _draw_panel(axes, frame, present)
             axes.set(xlim=limits[0], ylim=limits[1], xticks=[], yticks=[], aspect="equal")
-            axes.set_title(variant_name(variant), pad=17)
+            axes.set_title(in_words(variant), pad=17)
             axes.text(
                 0,
                 1.02,
@@ -110,7 +97,7 @@ def draw_tsne(experiment: Experiment, class_names: Sequence[str]) -> str | None:
             fontsize=9,
         )
         description = "t-SNE maps: " + "; ".join(
-            f"{variant_name(variant)}, {_panel_score(experiment, variant)}" for variant in maps
+            f"{in_words(variant)}, {_panel_score(experiment, variant)}" for variant in maps
         )
         return to_svg(figure, f"tsne-{experiment.name}", description)
 

@@ -4,8 +4,9 @@
 report.html, report.md
 metrics/{experiment}/{variant}.json
 plots/{training_curves,accuracy_size,robustness_curve}.csv
-tables/claims.csv, tables/results.csv, tables/{experiment}/{table}.csv
+tables/results.csv, tables/{experiment}/{table}.csv
 figures/{experiment}/{figure}.svg
+captions/{experiment}/{tables,figures}/….rst: for `snakemake --report`
 ```
 """
 
@@ -13,24 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from squeezed.reporting.contents import DRAWN
-from squeezed.reporting.document import Document
+from squeezed.reporting.blocks import blocks_of
+from squeezed.reporting.document import Document, Section
 from squeezed.reporting.exports import metrics_tree, plot_frames
 from squeezed.reporting.render import render, write_csv, write_json, write_text
-
-TABLES = (
-    "table_1",
-    "table_1_more",
-    "gate",
-    "table_2_paper",
-    "table_2_strong",
-    "variations",
-    "embedding",
-    "cam",
-    "cam_grad_cam",
-    "training",
-)
-"""What every experiment has a file of, be there data or not: the rule declares its outputs."""
 
 
 def write_report(document: Document, templates: Path, folder: Path) -> None:
@@ -48,18 +35,29 @@ def write_report(document: Document, templates: Path, folder: Path) -> None:
         for variant, metrics in variants.items():
             write_json(folder / "metrics" / name / f"{variant}.json", metrics)
     write_csv(folder / "tables" / "results.csv", document.results_frame)
-    write_csv(folder / "tables" / "claims.csv", document.claims_frame)
     for section in document.sections:
-        name = section.experiment.name
-        by_key = {block.key: block.table.frame for block in section.tables}
-        for key in TABLES:
-            nothing = pd.DataFrame({"experiment": [name], "missing": ["no results"]})
-            write_csv(folder / "tables" / name / f"{key}.csv", by_key.get(key, nothing))
-        drawn = {block.key: block.html for block in section.figures}
-        for key in DRAWN:
-            write_text(folder / "figures" / name / f"{key}.svg", _alone(drawn.get(key)))
+        _write_blocks(section, folder)
     for name, text in render(document, templates).items():
         write_text(folder / name, text)
+
+
+def _write_blocks(section: Section, folder: Path) -> None:
+    """Write the file and the caption of every block, be there data or not."""
+    experiment = section.experiment
+    filled = {(one.block.kind, one.block.key): one for one in section.blocks}
+    tables = dict(section.lens_files)
+    for block in [*blocks_of(experiment.attacks, experiment.map_methods), *tables]:
+        if block.kind == "page":
+            continue
+        one = filled.get((block.kind, block.key))
+        path = folder / block.file(experiment.name)
+        if block.kind == "tables":
+            nothing = pd.DataFrame({"experiment": [experiment.name], "missing": ["no results"]})
+            write_csv(path, one.table.frame if one and one.table else tables.get(block, nothing))
+        else:
+            write_text(path, _alone(one.drawing if one else None))
+        caption = f"{one.caption if one else block.caption}\n"
+        write_text(folder / block.caption_file(experiment.name), caption)
 
 
 def _alone(svg: str | None) -> str:

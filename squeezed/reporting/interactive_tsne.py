@@ -8,7 +8,7 @@ import base64
 import html
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from squeezed.data.dataset import Dataset
-from squeezed.reporting.class_words import in_words
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.figure_tsne import colour_of, tsne_maps
-from squeezed.reporting.figures import FigureBlock
-from squeezed.reporting.vocabulary import variant_name
+from squeezed.reporting.vocabulary import in_words
 
 MOST_POINTS = 2500
 THUMBNAIL = 32
@@ -29,31 +27,19 @@ MOST_SPRITE_BYTES = 1_500_000
 _READ_AT_A_TIME = 100
 
 
-def interactive_block(experiment: Experiment, dataset: Dataset) -> FigureBlock:
-    """Return the interactive maps for the report; without maps there is nothing to show.
+def interactive_tsne(
+    experiment: Experiment, dataset: Dataset | None, classes: Sequence[str]
+) -> str | None:
+    """Return the fragment, or None without maps.
 
     Args:
-        experiment: whose maps.
-        dataset: what the maps are of.
+        experiment: whose maps; its name makes the ids in the page the fragment's own.
+        dataset: holds the images.
+        classes: the names of the classes in words, by label.
     """
     maps = tsne_maps(experiment)
-    return FigureBlock(
-        "tsne_interactive",
-        "Figure 2, to explore",
-        interactive_tsne(experiment.name, maps, dataset) if maps else None,
-        "Point at a dot: its picture, its true class and what each variant predicts. The same "
-        "image is ringed in every panel. Squares are images that the variant gets wrong.",
-    )
-
-
-def interactive_tsne(name: str, maps: Mapping[str, pd.DataFrame], dataset: Dataset) -> str:
-    """Return the fragment.
-
-    Args:
-        name: makes the ids in the page the fragment's own.
-        maps: each variant's `tsne.csv`, of the same images in the same order.
-        dataset: holds the images.
-    """
+    if dataset is None or not maps:
+        return None
     first = next(iter(maps.values()))
     chosen = np.unique(np.linspace(0, len(first) - 1, min(len(first), MOST_POINTS)).astype(int))
     labels = first["label"].to_numpy()[chosen].astype(int)
@@ -62,7 +48,7 @@ def interactive_tsne(name: str, maps: Mapping[str, pd.DataFrame], dataset: Datas
     sprite, columns = _sprite(thumbnails)
     low, span = _frame_of(list(maps.values()))
     data = {
-        "classes": [in_words(name) for name in dataset.class_names],
+        "classes": list(classes),
         "colours": {str(label): colour_of(place) for place, label in enumerate(present)},
         "labels": labels.tolist(),
         "sprite": sprite,
@@ -70,7 +56,7 @@ def interactive_tsne(name: str, maps: Mapping[str, pd.DataFrame], dataset: Datas
         "cell": [thumbnails.shape[2], thumbnails.shape[1]],
         "variants": [
             {
-                "name": variant_name(variant),
+                "name": in_words(variant),
                 "points": _packed(frame[["x", "y"]].to_numpy()[chosen], low, span),
                 "predictions": frame["prediction"].to_numpy()[chosen].astype(int).tolist(),
             }
@@ -78,16 +64,15 @@ def interactive_tsne(name: str, maps: Mapping[str, pd.DataFrame], dataset: Datas
         ],
     }
     payload = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    element = f"tsne-explore-{html.escape(name, quote=True)}"
+    element = f"tsne-explore-{html.escape(experiment.name, quote=True)}"
     panels = "".join(
-        f'<figure><figcaption>{html.escape(variant_name(variant))}</figcaption><canvas role="img" '
-        f'aria-label="t-SNE map, {html.escape(variant_name(variant), quote=True)}"></canvas>'
+        f'<figure><figcaption>{html.escape(in_words(variant))}</figcaption><canvas role="img" '
+        f'aria-label="t-SNE map, {html.escape(in_words(variant), quote=True)}"></canvas>'
         "</figure>"
         for variant in maps
     )
     legend = "".join(
-        f'<span><i style="background:{colour_of(place)}"></i>'
-        f"{html.escape(in_words(dataset.class_names[label]))}</span>"
+        f'<span><i style="background:{colour_of(place)}"></i>{html.escape(classes[label])}</span>'
         for place, label in enumerate(present)
     )
     return (

@@ -1,26 +1,25 @@
 """The quantities that claims, sentences and figures speak of, each computed in one place."""
 
-import json
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import (
+    IMAGES,
+    OF_ONE_NETWORK,
     Estimate,
     correct,
     correct_after,
     correct_before,
+    crossed_estimate,
     difference,
     metric,
     over_seeds,
     paired_difference,
     share,
 )
-
-PAPER_ATTACK = "attack_paper"
-STRONG_ATTACK = "attack_strong"
+from squeezed.statistics.crossed import crossed_median
 
 
 def negated(estimate: Estimate | None) -> Estimate | None:
@@ -62,9 +61,7 @@ def speedup(experiment: Experiment, variant: str) -> Estimate | None:
     return metric(experiment, variant, "inference_timing", "speedup")
 
 
-def attack_drop(
-    experiment: Experiment, variant: str, attack: str = PAPER_ATTACK
-) -> Estimate | None:
+def attack_drop(experiment: Experiment, variant: str, attack: str) -> Estimate | None:
     """Return how much accuracy an attack takes: before − after, paired over images."""
     return negated(
         paired_difference(
@@ -78,16 +75,12 @@ def attack_drop(
     )
 
 
-def accuracy_after_difference(
-    experiment: Experiment, variant: str, attack: str = PAPER_ATTACK
-) -> Estimate | None:
+def accuracy_after_difference(experiment: Experiment, variant: str, attack: str) -> Estimate | None:
     """Return variant − baseline in accuracy after an attack, paired over images."""
     return paired_difference(experiment, variant, f"{attack}_images.csv", correct_after)
 
 
-def extra_attack_drop(
-    experiment: Experiment, variant: str, attack: str = PAPER_ATTACK
-) -> Estimate | None:
+def extra_attack_drop(experiment: Experiment, variant: str, attack: str) -> Estimate | None:
     """Return how much more accuracy an attack takes from a variant than from the baseline."""
 
     def change(frame: pd.DataFrame) -> NDArray[np.float64]:
@@ -99,7 +92,7 @@ def extra_attack_drop(
 def attack_speedup(experiment: Experiment, variant: str) -> Estimate | None:
     """Return how many times faster the attack runs on a variant than on the baseline.
 
-    One seed: the interval comes from the range of the repeats of both, where the results have it.
+    One seed: the interval comes from those of both, where the results have them.
     """
     name = "attack_time_per_image_ms"
     ours = experiment.values(variant, "attack_timing", name)
@@ -137,56 +130,28 @@ def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:
 
     Of the strong attack, over the images that it fools in both. Image by image, because lengths
     differ more between images than between variants. One seed: the interval is the bootstrap's
-    over images.
+    over the images of these two networks.
     """
-    ratios: dict[int, float] = {}
-    lengths = None
+    ratios: dict[int, pd.Series] = {}
     for seed in experiment.seeds:
-        ours = experiment.frame(seed, variant, f"{STRONG_ATTACK}_images.csv")
-        other = experiment.frame(seed, "baseline", f"{STRONG_ATTACK}_images.csv")
+        ours = experiment.frame(seed, variant, f"{experiment.strong_attack}_images.csv")
+        other = experiment.frame(seed, "baseline", f"{experiment.strong_attack}_images.csv")
         if ours is None or other is None:
             continue
-        both = ours.merge(other, on="index", suffixes=("", "_baseline"))
+        both = ours.merge(other, on="index", suffixes=("", "_baseline")).set_index("index")
         fooled = both["success"].astype(bool) & both["success_baseline"].astype(bool)
-        lengths = both.loc[fooled, ["l2", "l2_baseline"]].to_numpy(np.float64)
-        if len(lengths) >= 2:
-            ratios[seed] = _median_ratio(lengths)
-    estimate = over_seeds(ratios)
-    if estimate is None or len(ratios) > 1 or lengths is None:
-        return estimate
-    generator = np.random.default_rng(0)
-    n = len(lengths)
-    resampled = [_median_ratio(lengths[generator.integers(0, n, n)]) for _ in range(1000)]
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return Estimate(estimate.value, float(low), float(high), None, f"{n:,} images", n)
-
-
-def _median_ratio(lengths: NDArray[np.float64]) -> float:
-    return float(np.median(lengths[:, 0] / lengths[:, 1]))
-
-
-def nearest_learning_rate(
-    experiment: Experiment, variant: str, success_rate: float
-) -> tuple[float, float] | None:
-    """Return which learning rate of the attack's variations comes nearest to a success rate.
-
-    Returns:
-        the learning rate and its success rate, the mean over seeds; None where none was tried.
-    """
-    found: dict[float, list[float]] = {}
-    for seed in experiment.seeds:
-        frame = experiment.frame(seed, variant, "attack_variations.csv")
-        if frame is None:
-            continue
-        for changes, success in zip(frame["changes"], frame["success_rate"], strict=True):
-            settings = json.loads(changes)
-            if list(settings) == ["learning_rate"] and np.isfinite(success):
-                found.setdefault(settings["learning_rate"], []).append(float(success))
-    if not found:
+        if fooled.sum() >= 2:
+            ratios[seed] = (both["l2"] / both["l2_baseline"])[fooled]
+    if not ratios:
         return None
-    means = {rate: float(np.mean(successes)) for rate, successes in found.items()}
-    nearest = min(means, key=lambda rate: abs(means[rate] - success_rate))
-    return nearest, means[nearest]
+    if len(ratios) > 1:
+        return crossed_estimate(crossed_median(pd.concat(ratios, axis=1).to_numpy(np.float64).T))
+    (images,) = (of_seed.to_numpy(np.float64) for of_seed in ratios.values())
+    n = len(images)
+    drawn = np.random.default_rng(0).integers(0, n, (1000, n))
+    low, high = np.quantile(np.median(images[drawn], axis=1), [0.025, 0.975])
+    basis = f"{n:,} {IMAGES} {OF_ONE_NETWORK}"
+    return Estimate(float(np.median(images)), float(low), float(high), None, basis, n)
 
 
 def maps_depend_on_weights(experiment: Experiment, method: str) -> bool | None:
@@ -199,6 +164,4 @@ def maps_depend_on_weights(experiment: Experiment, method: str) -> bool | None:
     unrelated = metric(experiment, "baseline", "cam", f"{method}_unrelated_rank_correlation")
     if randomised is None or unrelated is None:
         return None
-    low = randomised.value if randomised.low is None else randomised.low
-    high = unrelated.value if unrelated.high is None else unrelated.high
-    return low <= high
+    return randomised.ends[0] <= unrelated.ends[1]

@@ -1,97 +1,85 @@
-"""A sentence for each column of Table I that a variant does not improve, with the reason."""
+"""A sentence for each figure that a variant does not improve, with the reason by its properties."""
 
-from squeezed.reporting.claims.claim import TIME_MARGIN
+from squeezed.configuration.recipes import chain_of, properties_of
 from squeezed.reporting.collection import Experiment
-from squeezed.reporting.estimates import Estimate, metric
-from squeezed.reporting.measures import accuracy_drop, ratio_to_baseline, speedup
-from squeezed.reporting.vocabulary import variant_name
+from squeezed.reporting.estimates import metric
+from squeezed.reporting.margins import SIZE_MARGIN, TIME_MARGIN
+from squeezed.reporting.measures import accuracy_drop, negated, ratio_to_baseline, speedup
+from squeezed.reporting.vocabulary import in_words
 from squeezed.reporting.wording import percent, points, times, with_interval
 
-SIZE_GAIN = 0.98
-"""A size counts as improved below this ratio to the baseline."""
+PARTLY_EIGHT_BIT = "partly_eight_bit"
+"""Beside the recipes' own properties: 8 bits in the fully connected layers alone."""
 
-_MASKED = ("pruned",)
-_EIGHT_BIT = ("quantized", "pruned_quantized", "linear_quantized")
-
-_REASONS = {
-    ("pruned", "model_size_bytes"): "a zero is stored like any other 32-bit weight; it shows only "
-    "after gzip",
-    ("pruned", "onnx_size_bytes"): "a zero is stored like any other 32-bit weight; it shows only "
-    "after gzip",
-    ("pruned", "time"): "masked weights give a dense kernel nothing to skip",
-    ("pruned_quantized", "time"): "the 8-bit kernels are dense too, and the machine may lack "
-    "8-bit instructions",
-    ("quantized", "time"): "at this size converting between 8 and 32 bits costs what the 8-bit "
+REASONS = {
+    ("masked", "size"): "a zero is stored like any other weight; it shows only after gzip",
+    ("masked", "time"): "masked weights give a dense kernel nothing to skip",
+    (PARTLY_EIGHT_BIT, "time"): "the convolutions, where the time goes, stay in 32 bits",
+    ("eight_bit", "time"): "at this size converting between 8 and 32 bits costs what the 8-bit "
     "kernels save, or the machine lacks 8-bit instructions",
-    ("linear_quantized", "time"): "the convolutions, where the time goes, stay in 32 bits",
-    ("quantized", "nonzero_parameters"): "8 bits change how a weight is stored, not how many "
-    "there are",
-    ("linear_quantized", "nonzero_parameters"): "8 bits change how a weight is stored, not how "
-    "many there are",
-    ("quantized", "remaining_multiply_accumulates"): "the same products are computed, in 8 bits",
-    ("linear_quantized", "remaining_multiply_accumulates"): "the same products are computed, "
-    "partly in 8 bits",
-    ("ablated", "time"): "the removed convolution is the last and works on the fewest positions, "
-    "so that it takes little of the time",
+    ("eight_bit", "weights"): "8 bits change how a weight is stored, not how many there are",
+    ("eight_bit", "products"): "the same products are computed, in 8 bits where they can be",
+    ("fewer_channels", "time"): "too few channels are gone for the kernels, which take them in "
+    "blocks",
+    ("fewer_layers", "time"): "the removed layers are the last and work on the fewest positions, "
+    "so that they take little of the time",
+    ("low_rank", "time"): "each layer became two, and each call of a kernel costs time of its own",
 }
+"""By property and kind of figure; of several properties the first one here tells."""
 
 SIZES = {
-    "model_size_bytes": "model file",
-    "model_gzipped_bytes": "gzipped model file",
-    "onnx_size_bytes": "ONNX file",
-    "onnx_gzipped_bytes": "gzipped ONNX file",
-    "nonzero_parameters": "nonzero weights",
-    "remaining_multiply_accumulates": "useful multiply–accumulates",
+    "onnx_size_bytes": ("deployed file", "size"),
+    "onnx_gzipped_bytes": ("gzipped file", "gzipped"),
+    "nonzero_parameters": ("nonzero weights", "weights"),
+    "remaining_multiply_accumulates": ("useful multiply–accumulates", "products"),
 }
 
 
 def reasons_for(experiment: Experiment) -> list[str]:
-    """Return a sentence for each variant and column that is not better than the baseline's."""
+    """Return a sentence for each variant and figure that is not better than the baseline's."""
     sentences = []
     for variant in experiment.compressed:
         parts = [*_sizes(experiment, variant), *_time(experiment, variant)]
         parts += _accuracy(experiment, variant)
         if parts:
-            sentences.append(f"{variant_name(variant)}: {'; '.join(parts)}.")
+            sentences.append(f"{in_words(variant)}: {'; '.join(parts)}.")
     return sentences
+
+
+def _reason(experiment: Experiment, variant: str, kind: str) -> str:
+    """Return the reason in brackets; nothing where the recipe is not known or tells none."""
+    recipes = experiment.recipes
+    if variant not in recipes:
+        return ""
+    properties = set(properties_of(recipes, variant))
+    if any(recipe.settings.get("layers") == "linear" for recipe in chain_of(recipes, variant)):
+        properties.add(PARTLY_EIGHT_BIT)
+    told = [reason for (name, of), reason in REASONS.items() if name in properties and of == kind]
+    return f" ({told[0]})" if told else ""
 
 
 def _sizes(experiment: Experiment, variant: str) -> list[str]:
     found: dict[str, list[str]] = {}
-    for key, name in SIZES.items():
+    for key, (name, kind) in SIZES.items():
         ratio = ratio_to_baseline(experiment, variant, "evaluation", key)
-        if ratio is not None and ratio.value > SIZE_GAIN:
-            reason = _REASONS.get((variant, key), "")
+        if ratio is not None and ratio.value * SIZE_MARGIN > 1:
+            reason = _reason(experiment, variant, kind)
             found.setdefault(reason, []).append(f"{name} {times(ratio.value)}")
-    return [
-        ", ".join(names) + (f" ({reason})" if reason else "") for reason, names in found.items()
-    ]
+    return [", ".join(names) + reason for reason, names in found.items()]
 
 
 def _time(experiment: Experiment, variant: str) -> list[str]:
     ratio = speedup(experiment, variant)
-    if ratio is None or (ratio.low if ratio.low is not None else ratio.value) >= TIME_MARGIN:
+    if ratio is None or ratio.ends[0] >= TIME_MARGIN:
         return []
-    reason = _REASONS.get((variant, "time"), "")
-    text = f"speed {with_interval(ratio, times)}"
-    return [f"{text} ({reason})" if reason else text]
+    return [f"speed {with_interval(ratio, times)}{_reason(experiment, variant, 'time')}"]
 
 
 def _accuracy(experiment: Experiment, variant: str) -> list[str]:
-    drop = accuracy_drop(experiment, variant)
-    if drop is None or _clearly_better(drop):
+    change = negated(accuracy_drop(experiment, variant))
+    if change is None or change.ends[0] > 0:
         return []
     flipped = metric(experiment, variant, "evaluation", "flipped_share")
     tail = f", {percent(flipped.value)} of the predictions flipped" if flipped else ""
-    sure = drop.low is not None and drop.low > 0
-    what = "accuracy is lower" if sure else "accuracy is not shown to differ"
-    change = Estimate(
-        -drop.value,
-        None if drop.high is None else -drop.high,
-        None if drop.low is None else -drop.low,
-    )
+    what = "accuracy is lower" if change.ends[1] < 0 else "accuracy is not shown to differ"
     return [f"{what}, {with_interval(change, points)}{tail}"]
-
-
-def _clearly_better(drop: Estimate) -> bool:
-    return drop.high is not None and drop.high < 0

@@ -11,8 +11,9 @@ import jinja2
 import pandas as pd
 
 from squeezed.foundation.files import atomic_path
+from squeezed.reporting.colours import style_of
 from squeezed.reporting.document import Document
-from squeezed.reporting.vocabulary import VARIANT_COLOURS, VARIANT_DESCRIPTIONS, variant_name
+from squeezed.reporting.vocabulary import in_words
 from squeezed.reporting.wording import interval, with_interval
 
 
@@ -27,7 +28,7 @@ def environment(templates: Path) -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     made.filters |= {
-        "variant_name": variant_name,
+        "in_words": in_words,
         "with_interval": with_interval,
         "interval": interval,
         "csv_link": csv_link,
@@ -35,22 +36,19 @@ def environment(templates: Path) -> jinja2.Environment:
         "in_short": in_short,
         "code_markup": code_markup,
     }
-    made.globals |= {
-        "variant_descriptions": VARIANT_DESCRIPTIONS,
-        "variant_colours": VARIANT_COLOURS,
-    }
     return made
 
 
 def render(document: Document, templates: Path) -> dict[str, str]:
     """Return the report as HTML and as Markdown, by file name."""
     made = environment(templates)
+    colours = [colour for s in document.sections for colour in s.colours.values()]
     return {
         name: made.get_template(f"{name}.j2").render(
             document=document,
             sections=document.sections,
-            style=(templates / "report.css").read_text(),
-            script=(templates / "report.js").read_text(),
+            style=(templates / "report.css").read_text(encoding="utf-8") + style_of(colours),
+            script=(templates / "report.js").read_text(encoding="utf-8"),
         )
         for name in ("report.html", "report.md")
     }
@@ -82,7 +80,7 @@ def code_markup(text: str) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:

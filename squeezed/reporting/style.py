@@ -1,20 +1,22 @@
 """How the figures look: one style, and SVG that follows the page's light and dark colours."""
 
 import io
+import math
 import re
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from squeezed.reporting.vocabulary import VARIANT_COLOURS
+from squeezed.reporting.colours import Colour
 
 # Colours that stand for a role. In the page they become CSS variables, with these as a fallback.
 INK, MUTED, GRID, PAPER = "#1b1f24", "#5b6570", "#d9dee4", "#fefefe"
-_ROLES = {INK: "--ink", MUTED: "--muted", GRID: "--rule", PAPER: "--page"} | {
-    colour: f"--{variant.replace('_', '-')}" for variant, colour in VARIANT_COLOURS.items()
-}
+_ROLES = {INK: "--ink", MUTED: "--muted", GRID: "--rule", PAPER: "--page"}
+LEGEND_ROW = 0.22
+"""Inches."""
 
 STYLE: dict[Any, Any] = {
     "axes.edgecolor": GRID,
@@ -61,7 +63,31 @@ def styled() -> AbstractContextManager[None]:
     return mpl.rc_context(STYLE)
 
 
-def to_svg(figure: Figure, name: str, description: str) -> str:
+def legend_columns(labels: Sequence[str], width: float) -> int:
+    """Return how many columns of a legend with these labels fit a width in inches."""
+    longest = max((len(label) for label in labels), default=1)
+    return max(1, min(len(labels), int(width / (0.075 * longest + 0.5))))
+
+
+def legend_height(labels: Sequence[str], width: float) -> float:
+    """Return the height in inches that `legend_below` takes."""
+    return LEGEND_ROW * math.ceil(len(labels) / legend_columns(labels, width)) + 0.1
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """Put a legend below the axes, in as many columns as fit: it hides nothing, however long."""
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower left",
+        ncols=legend_columns(labels, float(figure.get_figwidth())),
+        fontsize=8.5,
+        columnspacing=1.4,
+        handlelength=1.8,
+    )
+
+
+def to_svg(figure: Figure, name: str, description: str, colours: Iterable[Colour] = ()) -> str:
     """Return a figure as an `<svg>` element for a page: its own ids, CSS colours, a description.
 
     The same figure gives the same text.
@@ -70,6 +96,7 @@ def to_svg(figure: Figure, name: str, description: str) -> str:
         figure: drawn within `styled()`.
         name: a prefix that makes the ids of the figure its own in the page.
         description: what the figure shows, for those who cannot see it.
+        colours: those that become the page's variables.
     """
     buffer = io.StringIO()
     with styled():
@@ -83,7 +110,7 @@ def to_svg(figure: Figure, name: str, description: str) -> str:
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r"url\(#", f"url(#{name}-", svg)
     svg = re.sub(r'href="#', f'href="#{name}-', svg)
-    for colour, role in _ROLES.items():
+    for colour, role in (_ROLES | {one.light: one.variable for one in colours}).items():
         svg = svg.replace(colour, f"var({role}, {colour})")
     # The page's own font is narrower than the one that matplotlib measured with.
     svg = svg.replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans', sans-serif")

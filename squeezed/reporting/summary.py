@@ -1,27 +1,35 @@
-"""The answer in five sentences, which variant to ship, and what not to believe."""
+"""The answer in five sentences, which variant to ship, and what not to believe.
 
-from collections.abc import Sequence
+Every sentence speaks of the same estimates as the figures beside it, and names only variants that
+have them. Changes are against the baseline: minus is worse.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from squeezed.reporting.claims.catalogue import JudgedClaim
-from squeezed.reporting.claims.claim import DISTANCE_MARGIN, SHARE_MARGIN, TIME_MARGIN
-from squeezed.reporting.claims.explainability import CLUSTER_SCORES, MAP_SCORES, advantage
-from squeezed.reporting.claims.verdict import Verdict, exceeds, stays_within
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import Estimate, metric
+from squeezed.reporting.lens import Lens, Warning
+from squeezed.reporting.margins import (
+    DISTANCE_MARGIN,
+    SHARE_MARGIN,
+    SIZE_MARGIN,
+    TIME_MARGIN,
+    exceeds,
+    stays_within,
+)
 from squeezed.reporting.measures import (
-    PAPER_ATTACK,
-    STRONG_ATTACK,
     accuracy,
     accuracy_drop,
-    attack_drop,
     distance_ratio,
     negated,
     ratio_to_baseline,
     speedup,
     unreliable_reason,
 )
-from squeezed.reporting.vocabulary import listed, variant_name
+from squeezed.reporting.scores import CLUSTER_SCORES, Score, advantage, map_scores
+from squeezed.reporting.vocabulary import in_words, listed
 from squeezed.reporting.wording import (
     megabytes,
     number,
@@ -34,8 +42,8 @@ from squeezed.reporting.wording import (
 
 ACCEPTABLE_LOSS = 0.02
 """A variant that may lose more than two points is not recommended."""
-EQUAL_SIZE = 1.02
-"""Files that differ by less than 2 % count as equally large."""
+NAMED_AT_MOST = 4
+"""A sentence that would name more variants counts them instead."""
 
 
 @dataclass(frozen=True)
@@ -57,127 +65,143 @@ def answer(experiment: Experiment) -> list[str]:
     ]
 
 
-def _known(estimates: dict[str, Estimate | None]) -> dict[str, Estimate]:
-    return {variant: estimate for variant, estimate in estimates.items() if estimate is not None}
+def _known(
+    experiment: Experiment, measure: Callable[[Experiment, str], Estimate | None]
+) -> dict[str, Estimate]:
+    found = {variant: measure(experiment, variant) for variant in experiment.compressed}
+    return {variant: estimate for variant, estimate in found.items() if estimate is not None}
+
+
+def _named(variants: Sequence[str], figures: dict[str, Estimate] | None = None) -> str:
+    """Name variants, with their figures where given; many are counted."""
+    if len(variants) > NAMED_AT_MOST:
+        values = [figures[v].value for v in variants] if figures else []
+        between = f" ({times(min(values))} to {times(max(values))})" if values else ""
+        return f"{len(variants)} variants{between}"
+    return listed(
+        [in_words(v) + (f" ({times(figures[v].value)})" if figures else "") for v in variants]
+    )
 
 
 def _accuracy_sentence(experiment: Experiment) -> str:
     base = accuracy(experiment, "baseline")
-    drops = _known({v: accuracy_drop(experiment, v) for v in experiment.compressed})
-    if base is None or not drops:
+    changes = _known(experiment, lambda e, v: negated(accuracy_drop(e, v)))
+    if base is None or not changes:
         return "Accuracy: the variants have not been evaluated against the baseline."
-    worst = max(drops, key=lambda v: drops[v].value)
-    best = min(drops, key=lambda v: drops[v].value)
-    tail = (
-        f"; {variant_name(best)} changes it by {with_interval(negated(drops[best]), points)}"
-        if best != worst
-        else ""
-    )
+    worst = min(changes, key=lambda v: changes[v].value)
+    best = max(changes, key=lambda v: changes[v].value)
+    ends = f"{with_interval(changes[worst], points)} ({in_words(worst)})"
+    if best != worst:
+        ends = f"between {ends} and {with_interval(changes[best], points)} ({in_words(best)})"
     return (
         f"The uncompressed network classifies {with_spread(base, percent)} of the test images "
-        f"correctly, and compression costs at most {_loss(drops[worst])} "
-        f"({variant_name(worst)}){tail}."
+        f"correctly; compression changes that by {ends}."
     )
 
 
-def _loss(drop: Estimate) -> str:
-    return with_interval(drop, points).lstrip("+")
+def _size(experiment: Experiment, variant: str) -> Estimate | None:
+    return ratio_to_baseline(experiment, variant, "evaluation", "onnx_size_bytes")
 
 
 def _size_sentence(experiment: Experiment) -> str:
-    field = "onnx_size_bytes"
-    if not experiment.values("baseline", "evaluation", field):
-        field = "model_size_bytes"
-    ratios = _known(
-        {v: ratio_to_baseline(experiment, v, "evaluation", field) for v in experiment.compressed}
-    )
-    base = metric(experiment, "baseline", "evaluation", field)
+    ratios = _known(experiment, _size)
+    base = metric(experiment, "baseline", "evaluation", "onnx_size_bytes")
     if not ratios or base is None:
         return "Size: the files have not been measured."
     best = min(ratios, key=lambda v: ratios[v].value)
-    idle = [variant_name(v) for v, ratio in ratios.items() if ratio.value > 1 / EQUAL_SIZE]
-    tail = f"; {listed(idle)} {'is' if len(idle) == 1 else 'are'} no smaller" if idle else ""
+    idle = [v for v, ratio in ratios.items() if ratio.value * SIZE_MARGIN > 1]
+    if best in idle:
+        return (
+            f"No variant's file is smaller than the baseline's {megabytes(base.value)}; "
+            f"{in_words(best)}'s is {times(ratios[best].value)} of it."
+        )
+    tail = f"; {_named(idle)} {'is' if len(idle) == 1 else 'are'} no smaller" if idle else ""
     return (
-        f"The smallest deployed file is that of {variant_name(best)}, "
+        f"The smallest deployed file is that of {in_words(best)}, "
         f"{times(ratios[best].value)} of the baseline's {megabytes(base.value)}{tail}."
     )
 
 
 def _speed_sentence(experiment: Experiment) -> str:
-    ratios = _known({v: speedup(experiment, v) for v in experiment.compressed})
+    ratios = _known(experiment, speedup)
     if not ratios:
         return "Speed: the variants have not been timed."
-    best = max(ratios, key=lambda v: ratios[v].value)
-    idle = [
-        f"{variant_name(v)} ({times(ratio.value)})"
-        for v, ratio in ratios.items()
-        if (ratio.low if ratio.low is not None else ratio.value) < TIME_MARGIN
-    ]
-    tail = f"; no gain can be shown for {listed(idle)}" if idle else ""
-    return f"{variant_name(best)} infers {with_interval(ratios[best], times)} as fast{tail}."
+    faster = [v for v in ratios if exceeds(ratios[v], TIME_MARGIN)]
+    idle = [v for v in ratios if v not in faster]
+    if not faster:
+        best = max(ratios, key=lambda v: ratios[v].value)
+        return (
+            "No variant is shown to infer faster than the baseline; the best of them, "
+            f"{in_words(best)}, runs {with_interval(ratios[best], times)} as fast."
+        )
+    best = max(faster, key=lambda v: ratios[v].value)
+    tail = f"; no gain can be shown for {_named(idle, ratios)}" if idle else ""
+    return f"{in_words(best)} infers {with_interval(ratios[best], times)} as fast{tail}."
 
 
 def _robustness_sentence(experiment: Experiment) -> str:
-    success = _known(
-        {v: metric(experiment, v, STRONG_ATTACK, "success_rate") for v in experiment.variants}
-    )
-    stated = attack_drop(experiment, "baseline", PAPER_ATTACK)
+    attack = experiment.strong_attack
+    success = {
+        v: estimate
+        for v in experiment.variants
+        if attack and (estimate := metric(experiment, v, attack, "success_rate"))
+    }
     if not success:
-        if stated is None:
-            return "Robustness: the variants have not been attacked."
-        return (
-            "The attack with the paper's settings changes the baseline's accuracy by "
-            f"{with_interval(negated(stated), points)}; no strong attack was run."
-        )
-    least = min(success, key=lambda v: success[v].value)
-    who = "every variant" if success[least].value >= 0.5 else variant_name(least)
-    some = success[least].value
-    share = "all" if some == 1 else f"at least {percent(some)}"
-    ratios = _known({v: distance_ratio(experiment, v) for v in experiment.compressed})
+        return "Robustness: the variants have not been attacked."
+    least = min(success.values(), key=lambda estimate: estimate.value).value
+    share = "all" if least == 1 else f"at least {percent(least)}"
+    who = (
+        "every variant"
+        if len(success) == len(experiment.variants)
+        else f"each of the {len(success)} variants attacked"
+        if len(success) > 1
+        else in_words(next(iter(success)))
+    )
+    begins = f"The attack fools {who} on {share} of the images it had right"
+    ratios = _known(experiment, distance_ratio)
     if not ratios:
-        return f"A strong attack fools {who} on {share} of the images it had right."
+        return f"{begins}."
     harder = [v for v, ratio in ratios.items() if exceeds(ratio, 1 + DISTANCE_MARGIN)]
     easier = [v for v, ratio in ratios.items() if stays_within(ratio, 1 - DISTANCE_MARGIN)]
-    verdict = "; ".join(
-        f"{listed([f'{variant_name(v)} ({times(ratios[v].value)})' for v in group])} "
-        f"{'takes' if len(group) == 1 else 'take'} clearly {word} changes than the baseline"
+    verdicts = [
+        f"{_named(group, ratios)} {'takes' if len(group) == 1 else 'take'} clearly {word} changes "
+        "than the baseline"
         for group, word in ((harder, "larger"), (easier, "smaller"))
         if group
-    )
+    ]
     values = [ratio.value for ratio in ratios.values()]
     nothing = (
-        "no variant takes clearly larger or smaller changes than the baseline "
-        f"({times(min(values))} to {times(max(values))} as long)"
+        "on the same images no variant is shown to take clearly larger or smaller changes than "
+        f"the baseline ({times(min(values))} to {times(max(values))} as long)"
     )
-    return (
-        f"A strong attack fools {who} on {share} of the images it had right; {verdict or nothing}."
-    )
+    return f"{begins}; {'; '.join(verdicts) or nothing}."
 
 
 def _explanation_sentence(experiment: Experiment) -> str:
+    wordings = [(CLUSTER_SCORES[0], "In the t-SNE maps {} of the images lie among their own class")]
+    wordings += [
+        (map_scores(method)[-1], "activation maps put {} of their weight on the object")
+        for method in experiment.map_methods[:1]
+    ]
     parts = []
-    scores = (
-        (
-            CLUSTER_SCORES[0],
-            "In the t-SNE maps {} of the images lie among their own class",
-            percent,
-        ),
-        (MAP_SCORES[-1], "activation maps put {} of their weight on the object", percent),
-    )
-    for score, words, form in scores:
+    for score, words in wordings:
         base = metric(experiment, "baseline", score.analysis, score.metric)
-        gains = _known({v: advantage(experiment, v, score) for v in experiment.compressed})
+        gains = _known(experiment, partial(_advantage, score))
         if base is None or not gains:
             continue
         most = max(gains, key=lambda v: abs(gains[v].value))
         parts.append(
-            f"{words.format(form(base.value))} for the baseline; the largest change is "
-            f"{with_interval(gains[most], points)} ({variant_name(most)})"
+            f"{words.format(percent(base.value))} for the baseline; the largest change is "
+            f"{with_interval(gains[most], points)} ({in_words(most)})"
         )
     if not parts:
         return "Explainability: no embeddings or activation maps have been compared."
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _advantage(score: Score, experiment: Experiment, variant: str) -> Estimate | None:
+    return advantage(experiment, variant, score)
 
 
 def recommend(experiment: Experiment) -> Recommendation:
@@ -187,21 +211,14 @@ def recommend(experiment: Experiment) -> Recommendation:
     with the smallest deployed file; of files equally large within 2 %, the more accurate one; of
     those that cannot be told from it, the one that changes the fewest predictions.
     """
-    sizes = _known(
-        {
-            v: ratio_to_baseline(experiment, v, "evaluation", "onnx_size_bytes")
-            or ratio_to_baseline(experiment, v, "evaluation", "model_size_bytes")
-            for v in experiment.compressed
-        }
-    )
-    drops = _known({v: accuracy_drop(experiment, v) for v in experiment.compressed})
+    sizes, drops = _known(experiment, _size), _known(experiment, accuracy_drop)
     known = [v for v in experiment.compressed if v in sizes and v in drops]
     if not known:
         return Recommendation(None, "Nothing has been measured that would tell.")
     fit = [
         v
         for v in known
-        if _upper(drops[v]) <= ACCEPTABLE_LOSS and sizes[v].value < 1 and not _slower(experiment, v)
+        if drops[v].ends[1] <= ACCEPTABLE_LOSS and sizes[v].value < 1 and not _slower(experiment, v)
     ]
     if not fit:
         return Recommendation(
@@ -211,10 +228,11 @@ def recommend(experiment: Experiment) -> Recommendation:
             "measure with more images or seeds.",
         )
     smallest = min(sizes[v].value for v in fit)
-    alike = [v for v in fit if sizes[v].value <= EQUAL_SIZE * smallest]
+    alike = [v for v in fit if sizes[v].value <= SIZE_MARGIN * smallest]
     most_accurate = min(alike, key=lambda v: drops[v].value)
-    alike = [v for v in alike if drops[v].value <= _upper(drops[most_accurate])]
-    flips = _known({v: metric(experiment, v, "evaluation", "flipped_share") for v in alike})
+    alike = [v for v in alike if drops[v].value <= drops[most_accurate].ends[1]]
+    changed = _known(experiment, lambda e, v: metric(e, v, "evaluation", "flipped_share"))
+    flips = {v: changed[v] for v in alike if v in changed}
     best = min(flips, key=lambda v: flips[v].value) if flips else most_accurate
     speed = speedup(experiment, best)
     faster = f", {with_interval(speed, times)} the speed" if speed else ""
@@ -228,40 +246,19 @@ def recommend(experiment: Experiment) -> Recommendation:
     )
 
 
-def _upper(estimate: Estimate) -> float:
-    return estimate.value if estimate.high is None else estimate.high
-
-
 def _slower(experiment: Experiment, variant: str) -> bool:
     ratio = speedup(experiment, variant)
-    return ratio is not None and _upper(ratio) < 1
+    return ratio is not None and ratio.ends[1] < 1
 
 
-@dataclass(frozen=True)
-class Warning:
-    """Something that a reader should not take home: what, and why."""
-
-    what: str
-    why: str
-
-
-def do_not_believe(experiment: Experiment, claims: Sequence[JudgedClaim]) -> list[Warning]:
+def do_not_believe(experiment: Experiment, lenses: Sequence[Lens] = ()) -> list[Warning]:
     """Return what a reader should not take home, the weightiest first."""
-    warnings = []
-    # What is undecided counts where it is doubtful whatever the figure will be.
-    for verdict in (Verdict.NOT_SUPPORTED, Verdict.UNDECIDED, Verdict.NOT_REPRODUCED):
-        for judged in claims:
-            judgement = judged.judgement
-            if judgement.verdict is verdict and (
-                judgement.doubts or verdict is not Verdict.UNDECIDED
-            ):
-                because = judgement.doubts or [finding.sentence for finding in judgement.findings]
-                warnings.append(Warning(judged.claim.sentence, because[0]))
-    unreliable = [variant_name(v) for v in experiment.variants if unreliable_reason(experiment, v)]
+    warnings = [warning for lens in lenses for warning in lens.warnings(experiment)]
+    unreliable = [v for v in experiment.variants if unreliable_reason(experiment, v)]
     if unreliable:
         warnings.append(
             Warning(
-                f"Robustness figures of {listed(unreliable)}.", "The gate marks them unreliable."
+                f"Robustness figures of {_named(unreliable)}.", "The gate marks them unreliable."
             )
         )
     if len(experiment.seeds) == 1:

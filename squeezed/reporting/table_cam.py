@@ -7,7 +7,6 @@ from squeezed.reporting.control_rows import add_control_rows
 from squeezed.reporting.tables import Column, Table, make_table
 from squeezed.reporting.wording import Format, percent, plain
 
-METHOD_NAMES = {"guided_backprop": "guided backpropagation", "grad_cam": "Grad-CAM"}
 CONTROL_NAMES = {
     "random": "Control: random map",
     "centre": "Control: spot in the centre",

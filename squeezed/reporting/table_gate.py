@@ -11,7 +11,7 @@ from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import metric
 from squeezed.reporting.measures import unreliable_reason, without_verdict
 from squeezed.reporting.tables import Cell, Column, Table
-from squeezed.reporting.vocabulary import listed, variant_name
+from squeezed.reporting.vocabulary import in_words, listed
 from squeezed.reporting.wording import NONE, percent
 
 ANALYSIS = "diagnostics"
@@ -97,11 +97,11 @@ def gate_table(experiment: Experiment) -> Table | None:
         rows.append((variant, [verdict, *(_cell(experiment, variant, c) for c in CHECKS)]))
         flat += [{"experiment": experiment.name, "variant": variant, **one} for one in known]
         if reason is not None:
-            reasons.setdefault(reason, []).append(variant_name(variant))
+            reasons.setdefault(reason, []).append(in_words(variant))
         if known[0].get("paper_arrangement_reason"):
             why = without_verdict(known[0]["paper_arrangement_reason"])
             words = f"{ARRANGEMENT}: {why}"
-            reasons.setdefault(words, []).append(variant_name(variant))
+            reasons.setdefault(words, []).append(in_words(variant))
     if not rows:
         return None
     frame = pd.DataFrame(flat).drop(columns=["measured", "provenance"], errors="ignore")
@@ -121,6 +121,4 @@ def _cell(experiment: Experiment, variant: str, check: Check) -> Cell:
     for field in check.fields:
         other = metric(experiment, variant, ANALYSIS, field)
         beside.append(NONE if other is None else percent(other.value))
-    if estimate.value is None:
-        return Cell(NONE)
     return Cell(percent(estimate.value), estimate.value, check.beside.format(*beside))

@@ -1,13 +1,13 @@
 """The tables of the report: cells for people, and the same figures as plain frames for programs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from squeezed.reporting import paper
 from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import Estimate, metric, share
+from squeezed.reporting.lens import Lens, Printed
 from squeezed.reporting.wording import (
     NONE,
     Format,
@@ -28,12 +28,13 @@ from squeezed.reporting.wording import (
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure: its text, the number to sort by, its interval, and the paper's beside it."""
+    """One figure: its text, the number to sort by, its interval, and what stands beside it."""
 
     text: str
     sort: float | str | None = None
     interval: str = ""
-    paper: str = ""
+    beside: str = ""
+    """A figure printed elsewhere, with its origin."""
     basis: str = ""
 
 
@@ -48,9 +49,6 @@ class Column:
     form: Format = plain
     analysis: str = ""
     is_share: bool = False
-    paper: Callable[[str, str], float | None] = lambda dataset, variant: None
-    """(the paper's data set, variant) to the paper's figure."""
-    paper_form: Format | None = None
     images: str = "n_images"
 
 
@@ -68,23 +66,7 @@ class Table:
     """What the rows are."""
 
 
-def _table_one(name: str) -> Callable[[str, str], float | None]:
-    def look_up(dataset: str, variant: str) -> float | None:
-        row = paper.TABLE_ONE.get(dataset, {}).get(variant)
-        return None if row is None else float(getattr(row, name))
-
-    return look_up
-
-
-def _table_two(name: str) -> Callable[[str, str], float | None]:
-    def look_up(dataset: str, variant: str) -> float | None:
-        row = paper.TABLE_TWO.get(dataset, {}).get(variant)
-        return None if row is None else float(getattr(row, name))
-
-    return look_up
-
-
-TABLE_ONE = (
+PERFORMANCE = (
     Column(
         "top1_accuracy",
         "Accuracy",
@@ -92,7 +74,6 @@ TABLE_ONE = (
         percent,
         "evaluation",
         True,
-        _table_one("accuracy"),
     ),
     Column(
         "flipped_share",
@@ -102,25 +83,18 @@ TABLE_ONE = (
         "evaluation",
     ),
     Column(
-        "model_size_bytes",
-        "Model file",
-        "The safetensors file, 10⁶ bytes a MB",
+        "onnx_size_bytes",
+        "Deployed file",
+        "The ONNX file, 10⁶ bytes a MB",
         megabytes,
         "evaluation",
-        False,
-        _table_one("size_mb"),
-        lambda value: f"{value:g} MB",
     ),
-    Column("onnx_size_bytes", "ONNX file", "What is deployed", megabytes, "evaluation"),
     Column(
         "time_10000_s",
         "10,000 images",
-        "ONNX Runtime, the same batch size and threads for all; median of the repeats",
+        "The same engine, batch size and threads for all; median of the repeats",
         seconds,
         "inference_timing",
-        False,
-        _table_one("time_10000_s"),
-        lambda value: f"{value:,.6g} s",
     ),
     Column(
         "speedup",
@@ -146,12 +120,9 @@ TABLE_ONE = (
 )
 
 
-TABLE_ONE_MORE = (
+STORAGE = (
     Column(
-        "model_gzipped_bytes", "Model, gzipped", "The same file after gzip", megabytes, "evaluation"
-    ),
-    Column(
-        "onnx_gzipped_bytes", "ONNX, gzipped", "The same file after gzip", megabytes, "evaluation"
+        "onnx_gzipped_bytes", "Gzipped", "The deployed file after gzip", megabytes, "evaluation"
     ),
     Column(
         "nonzero_parameters",
@@ -171,34 +142,11 @@ TABLE_ONE_MORE = (
 )
 
 
-ATTACK_TIME = Column(
-    "attack_time_per_image_ms",
-    "Time an image",
-    "In a timing job that runs alone",
-    milliseconds,
-    "attack_timing",
-    False,
-    _table_two("time_ms"),
-    lambda value: f"{value:,.0f} ms",
-)
-
-
 def attack_columns(attack: str) -> tuple[Column, ...]:
-    """Return the columns of Table II for one attack; the paper's figures beside its own attack."""
-    ours_alone: Callable[[str, str], float | None] = lambda dataset, variant: None  # noqa: E731
-
-    def printed(name: str) -> Callable[[str, str], float | None]:
-        return _table_two(name) if attack == "attack_paper" else ours_alone
-
+    """Return the columns of an attack's table."""
     return (
         Column(
-            "accuracy_before",
-            "Accuracy before",
-            "Of the attacked images",
-            percent,
-            attack,
-            True,
-            printed("accuracy_before"),
+            "accuracy_before", "Accuracy before", "Of the attacked images", percent, attack, True
         ),
         Column(
             "accuracy_after",
@@ -207,7 +155,6 @@ def attack_columns(attack: str) -> tuple[Column, ...]:
             percent,
             attack,
             True,
-            printed("accuracy_after"),
         ),
         Column(
             "confidence_before",
@@ -215,8 +162,6 @@ def attack_columns(attack: str) -> tuple[Column, ...]:
             "Mean probability of the predicted class",
             percent,
             attack,
-            False,
-            printed("confidence_before"),
         ),
         Column(
             "confidence_after",
@@ -224,8 +169,6 @@ def attack_columns(attack: str) -> tuple[Column, ...]:
             "Mean probability of the class predicted for the last iterate",
             percent,
             attack,
-            False,
-            printed("confidence_after"),
         ),
         Column(
             "success_rate",
@@ -233,7 +176,6 @@ def attack_columns(attack: str) -> tuple[Column, ...]:
             "Share of the correctly classified images that the attack turns",
             percent,
             attack,
-            False,
             images="n_attackable",
         ),
         Column("l2_mean", "L2 mean", "Euclidean length of the successful changes", plain, attack),
@@ -250,6 +192,14 @@ def attack_columns(attack: str) -> tuple[Column, ...]:
         ),
     )
 
+
+ATTACK_TIME = Column(
+    "attack_time_per_image_ms",
+    "Time an image",
+    "In a timing job that runs alone",
+    milliseconds,
+    "attack_timing",
+)
 
 EMBEDDING = (
     Column(
@@ -289,6 +239,7 @@ EMBEDDING = (
 )
 
 TRAINING = (
+    Column("amount", "Amount", "Share of what was pruned that is gone", percent, "training"),
     Column("epochs", "Epochs", "Trained or retrained", number(0), "training"),
     Column("best_epoch", "Best epoch", "Chosen on validation images", number(0), "training"),
     Column(
@@ -302,7 +253,7 @@ TRAINING = (
 
 
 def make_table(
-    key: str, experiment: Experiment, columns: Sequence[Column], *, every_column: bool = False
+    key: str, experiment: Experiment, columns: Sequence[Column], lenses: Sequence[Lens] = ()
 ) -> Table | None:
     """Fill a table; columns without any figure are left out. None if nothing is left.
 
@@ -310,27 +261,30 @@ def make_table(
         key: the table's name.
         experiment: whose variants are the rows.
         columns: what to show.
-        every_column: keep columns without any figure.
+        lenses: what prints figures beside ours.
     """
-    dataset = paper.dataset_of(experiment.name, experiment.dataset) or ""
     estimates = {
         (variant, column.key): _estimate(experiment, variant, column)
         for variant in experiment.variants
         for column in columns
     }
-    known = [c for c in columns if any(estimates[v, c.key] for v in experiment.variants)]
-    if not known:
+    shown = [c for c in columns if any(estimates[v, c.key] for v in experiment.variants)]
+    if not shown:
         return None
-    shown = list(columns) if every_column else known
     rows, plain_rows = [], []
     for variant in experiment.variants:
         cells: list[Cell] = []
         flat: dict[str, object] = {"experiment": experiment.name, "variant": variant}
         for column in shown:
             estimate = estimates[variant, column.key]
-            printed = column.paper(dataset, variant)
+            printed = [
+                (lens.name, found)
+                for lens in lenses
+                if (found := lens.printed(experiment, column.analysis, column.key, variant))
+            ]
             cells.append(_cell(estimate, column, printed))
-            flat |= _flat(column.key, estimate, printed)
+            flat |= _flat(column.key, estimate)
+            flat |= {f"{column.key}_{name}": found.value for name, found in printed}
         rows.append((variant, cells))
         plain_rows.append(flat)
     return Table(key, shown, rows, pd.DataFrame(plain_rows))
@@ -342,25 +296,25 @@ def _estimate(experiment: Experiment, variant: str, column: Column) -> Estimate 
     return metric(experiment, variant, column.analysis, column.key, images=column.images)
 
 
-def _cell(estimate: Estimate | None, column: Column, printed: float | None) -> Cell:
-    paper_text = "" if printed is None else (column.paper_form or column.form)(printed)
+def _cell(
+    estimate: Estimate | None, column: Column, printed: Sequence[tuple[str, Printed]]
+) -> Cell:
+    beside = ", ".join(f"{name} {found.text}" for name, found in printed)
     if estimate is None:
-        return Cell(NONE, None, "", paper_text)
+        return Cell(NONE, beside=beside)
     return Cell(
         with_spread(estimate, column.form),
         estimate.value,
         interval(estimate, column.form),
-        paper_text,
+        beside,
         estimate.basis,
     )
 
 
-def _flat(key: str, estimate: Estimate | None, printed: float | None) -> dict[str, object]:
+def _flat(key: str, estimate: Estimate | None) -> dict[str, object]:
     fields: dict[str, object] = {key: None if estimate is None else estimate.value}
     if estimate is not None and estimate.low is not None:
         fields |= {f"{key}_low": estimate.low, f"{key}_high": estimate.high}
     if estimate is not None and estimate.spread is not None:
         fields[f"{key}_sd"] = estimate.spread
-    if printed is not None:
-        fields[f"{key}_paper"] = printed
     return fields

@@ -1,51 +1,97 @@
-"""The words and colours of the report: one name and one colour for each variant, everywhere."""
+"""The words of the report: a variant's name, and what it is, from its recipe."""
 
-VARIANT_NAMES = {
-    "baseline": "Baseline",
-    "pruned": "Pruned",
-    "quantized": "Quantized",
-    "ablated": "Ablated",
-    "pruned_quantized": "Pruned + quantized",
-    "linear_quantized": "Linear quantized",
-}
-"""Every variant in the order in which tables and figures show it, with its name in words."""
+from collections.abc import Mapping, Sequence
 
-VARIANT_DESCRIPTIONS = {
-    "baseline": "the network as trained, 32-bit weights",
-    "pruned": "the smallest weights set to zero, then retrained for some epochs",
-    "quantized": "weights and activations in 8 bits",
-    "ablated": "the last convolution cut out, the fully connected layers retrained",
-    "pruned_quantized": "the pruned network in 8 bits",
-    "linear_quantized": "8 bits in the fully connected layers alone, as the paper's "
-    "file sizes imply",
-}
-
-COMPRESSED = tuple(name for name in VARIANT_NAMES if name != "baseline")
-
-# Okabe and Ito's colour-blind-safe palette; the page's dark mode lightens some of them.
-VARIANT_COLOURS = {
-    "baseline": "#666666",
-    "pruned": "#d55e00",
-    "quantized": "#0072b2",
-    "ablated": "#b65d93",
-    "pruned_quantized": "#00875f",
-    "linear_quantized": "#3f97cf",
-}
+from squeezed.configuration.recipes import Recipe
 
 
-def in_order(variants: set[str] | list[str]) -> list[str]:
-    """Return variants in the order of the report; unknown names come last, by alphabet."""
-    known = [name for name in VARIANT_NAMES if name in variants]
-    return known + sorted(set(variants) - set(known))
+def in_words(name: str) -> str:
+    """Return a variant's or an attack's name in words: `pruned_40` is Pruned 40."""
+    return name.replace("_", " ").capitalize()
 
 
-def variant_name(variant: str) -> str:
-    """Return a variant's name in words."""
-    return VARIANT_NAMES.get(variant, variant.replace("_", " ").capitalize())
-
-
-def listed(words: list[str], conjunction: str = "and") -> str:
+def listed(words: Sequence[str], conjunction: str = "and") -> str:
     """Join words as a sentence does: `a`, `a and b`, `a, b and c`."""
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
+
+
+def describe(recipes: Mapping[str, Recipe], name: str) -> str:
+    """Return in words how a variant is made; nothing where its recipe is not known."""
+    if name not in recipes:
+        return ""
+    recipe = recipes[name]
+    parts = [_WORDS.get(recipe.step, _own_step)(recipe), _recovery(recipe)]
+    if recipe.parent not in (None, "baseline") and recipe.step != "distil":
+        parts.append(f"of {in_words(str(recipe.parent))}")
+    return ", ".join(filter(None, parts))
+
+
+def _recovery(recipe: Recipe) -> str:
+    epochs = (recipe.settings.get("recovery") or {}).get("epochs")
+    return f"retrained {epochs} {'epoch' if epochs == 1 else 'epochs'}" if epochs else ""
+
+
+def _trained(recipe: Recipe) -> str:
+    return "the network as trained" if recipe.parent is None else "trained on"
+
+
+def _pruned(recipe: Recipe) -> str:
+    amount = recipe.settings.get("amount")
+    share = (
+        f"{100 * amount:g} %" if isinstance(amount, int | float) else "as much as accuracy bears"
+    )
+    if recipe.settings.get("remove"):
+        return f"channels removed: {share}"
+    by = {"slice": " in slices", "filter": " in whole filters"}
+    granularity = by.get(str(recipe.settings.get("granularity")), "")
+    return f"{share} of the weights set to zero{granularity}"
+
+
+def _ablated(recipe: Recipe) -> str:
+    if recipe.settings.get("cut_after"):
+        return f"cut after {recipe.settings['cut_after']}"
+    count = recipe.settings.get("convolutions", 1)
+    return f"the last {f'{count} convolutions' if count > 1 else 'convolution'} cut out"
+
+
+def _quantized(recipe: Recipe) -> str:
+    scales = {"channel": "one scale per channel", "tensor": "one scale per layer"}
+    alone = "in the fully connected layers alone"
+    parts = [
+        "8 bits",
+        str(recipe.settings.get("scheme", "")),
+        scales.get(str(recipe.settings.get("granularity")), ""),
+        alone if recipe.settings.get("layers") == "linear" else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _distilled(recipe: Recipe) -> str:
+    return f"a smaller network taught by {in_words(str(recipe.parent))}"
+
+
+def _factorized(recipe: Recipe) -> str:
+    for key, words in (("rank", "of the rank kept"), ("energy", "of the energy kept")):
+        value = recipe.settings.get(key)
+        if isinstance(value, int | float):
+            return f"low rank, {100 * value:g} % {words}" if value <= 1 else f"low rank, {value}"
+    return "low rank"
+
+
+def _own_step(recipe: Recipe) -> str:
+    simple = {k: v for k, v in recipe.settings.items() if isinstance(v, int | float | str)}
+    told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in simple.items())
+    return f"made by {recipe.step}" + (f" ({told})" if told else "")
+
+
+_WORDS = {
+    "train": _trained,
+    "prune": _pruned,
+    "ablate": _ablated,
+    "quantize": _quantized,
+    "distil": _distilled,
+    "factorize": _factorized,
+    "import": lambda recipe: "made elsewhere",
+}

@@ -100,10 +100,12 @@ def _as_precise(value: float, estimate: Estimate, form: Format) -> str:
 
 
 def interval(estimate: Estimate, form: Format) -> str:
-    """Write a 95 % interval, [low, high], or nothing where there is none."""
+    """Write a 95 % interval, [low, high]; nothing where there is none, or none to be seen."""
     if estimate.low is None or estimate.high is None:
         return ""
     low, high = (_as_precise(end, estimate, form) for end in (estimate.low, estimate.high))
+    if low == high == _bare(form(estimate.value)):
+        return ""
     return f"[{low},\u00a0{high}]"
 
 
@@ -119,7 +121,7 @@ def with_spread(estimate: Estimate | None, form: Format) -> str:
     if estimate is None:
         return NONE
     text = form(estimate.value)
-    if estimate.spread is None:
+    if estimate.spread is None or not interval(estimate, form):
         return text
     unit = text[len(_bare(text)) :]
     spread = _as_precise(estimate.spread, estimate, form).lstrip("+")

@@ -17,6 +17,7 @@ __all__ = [
     "mcnemar_p_value",
     "mean_interval_over_seeds",
     "normal_interval",
+    "normal_p_value",
     "paired_proportion_interval",
     "wilson_interval",
 ]
@@ -75,6 +76,20 @@ def normal_interval(values: NDArray[np.floating], confidence: float = 0.95) -> I
         return -np.inf, np.inf
     half = _normal_quantile(confidence) * _standard_error(values)
     return float(values.mean() - half), float(values.mean() + half)
+
+
+def normal_p_value(differences: NDArray[np.floating]) -> float:
+    """Return the two-sided p-value of a mean difference of zero, of independent images.
+
+    Without any difference, or with a single image, there is nothing to tell: 1.
+    """
+    differences = np.asarray(differences, dtype=np.float64)
+    if len(differences) < 2 or not differences.any():
+        return 1.0
+    error = _standard_error(differences)
+    if error == 0:
+        return 0.0
+    return float(2 * special.ndtr(-abs(differences.mean()) / error))
 
 
 def paired_proportion_interval(

@@ -9,7 +9,7 @@ from torch import nn
 
 from squeezed.networks.classifier import Classifier
 from squeezed.networks.cut_sequence import is_sequence, remove_last_convolutions
-from squeezed.networks.cut_trunk import cut_after, cut_last_block
+from squeezed.networks.cut_trunk import cut_after, cut_last_blocks
 from squeezed.networks.edits import Edit
 from squeezed.networks.network_file import NetworkCard
 from squeezed.steps.network_step import MadeNetwork, edited, train_in
@@ -59,21 +59,18 @@ def structure(
         The network, and the parameters of its head, which alone are to be trained.
     """
     model = copy.deepcopy(parent)
-    edits: list[Edit]
     if settings.cut_after is None and is_sequence(model.network):
         reshaped = remove_last_convolutions(model.network, settings.convolutions, card.image_size)
-        edits = [{"edit": "cut", "convolutions": settings.convolutions}]
+        edit: Edit = {"edit": "cut", "convolutions": settings.convolutions}
         head = [name for name, each in model.network.named_modules() if isinstance(each, nn.Linear)]
     else:
-        edits = []
-        for _ in range(settings.convolutions if settings.cut_after is None else 1):
-            cut = (
-                cut_last_block(model.network, card.image_size)
-                if settings.cut_after is None
-                else cut_after(model.network, settings.cut_after, card.image_size)
-            )
-            model.network, head, reshaped = cut.network, cut.head, cut.reshaped
-            edits.append({"edit": "cut", "after": cut.after})
+        cut = (
+            cut_last_blocks(model.network, settings.convolutions, card.image_size)
+            if settings.cut_after is None
+            else cut_after(model.network, settings.cut_after, card.image_size)
+        )
+        model.network, head, reshaped = cut.network, cut.head, cut.reshaped
+        edit = {"edit": "cut", "after": cut.after}
     if reshaped:
         layer = model.network.get_submodule(reshaped)
         assert isinstance(layer, nn.Linear | nn.Conv2d)
@@ -85,9 +82,9 @@ def structure(
     ]
     metrics = {
         "cut_convolutions": _convolutions(parent.network) - _convolutions(model.network),
-        "cut_after": edits[-1].get("after"),
+        "cut_after": edit.get("after"),
     }
-    return MadeNetwork(model, edited(card, *edits), metrics), trainable
+    return MadeNetwork(model, edited(card, edit), metrics), trainable
 
 
 def _convolutions(network: nn.Module) -> int:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from squeezed.foundation.errors import UserError, first_line
 from squeezed.networks.channels import remove_channels
 from squeezed.networks.resnet_cifar import ZeroPadShortcut
-from squeezed.networks.surgery import replace_module
+from squeezed.networks.surgery import output_layer, replace_module
 
 Channels = dict[str, dict[str, list[int]]]
 """By module, the indices of its `inputs` and `outputs` that go; see `remove_channels`."""
@@ -122,25 +122,6 @@ def rounded(kept: int, total: int, round_to: int, parts: int = 1) -> int:
     if multiple > total:
         return total
     return min(max(math.floor(kept / multiple + 0.5), 1) * multiple, total)
-
-
-def output_layer(network: nn.Module, image_size: tuple[int, int]) -> nn.Module:
-    """Return the convolution or fully connected layer that is called last: it gives the logits."""
-    called: list[nn.Module] = []
-    hooks = [
-        module.register_forward_hook(lambda module, *_: called.append(module))
-        for module in network.modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
-    ]
-    training = network.training
-    try:
-        with torch.no_grad():
-            network.eval()(torch.zeros(1, 3, *image_size))
-    finally:
-        network.train(training)
-        for hook in hooks:
-            hook.remove()
-    return called[-1]
 
 
 def _traceable(network: nn.Module) -> nn.Module:

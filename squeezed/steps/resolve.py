@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from squeezed.configuration.recipes import Recipe
-from squeezed.configuration.settings import read_settings
 from squeezed.foundation.errors import UserError, first_line
+from squeezed.foundation.settings import read_settings
 
 
 def step_of(recipe: Recipe) -> tuple[Callable[..., Any], Any]:

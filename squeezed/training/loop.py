@@ -69,7 +69,7 @@ def write_history(path: str | Path, result: TrainingResult | None) -> None:
 
     The file appears whole or not at all.
     """
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         columns = [column.name for column in dataclasses.fields(EpochRecord)]
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()

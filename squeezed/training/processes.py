@@ -113,11 +113,13 @@ def train(
             {key: mask.cpu().contiguous() for key, mask in (masks or {}).items()},
             folder / worker.MASKS_FILE,
         )
-        (folder / worker.JOB_FILE).write_text(json.dumps(job))
+        (folder / worker.JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
         _run_processes(settings.processes, threads, folder)
         load_state(model.network, load_file(folder / worker.STATE_FILE))
         model.to("cpu").eval()
-        fields: dict[str, Any] = json.loads((folder / worker.RESULT_FILE).read_text())
+        fields: dict[str, Any] = json.loads(
+            (folder / worker.RESULT_FILE).read_text(encoding="utf-8")
+        )
     return TrainingResult.from_fields(fields)
 
 
@@ -129,7 +131,7 @@ def _run_processes(processes: int, threads: int, folder: Path) -> None:
         preexec_fn=_end_with_parent if sys.platform == "linux" else None,
     )
     if (folder / worker.ERROR_FILE).exists():
-        raise UserError((folder / worker.ERROR_FILE).read_text())
+        raise UserError((folder / worker.ERROR_FILE).read_text(encoding="utf-8"))
     if ended.returncode:
         raise RuntimeError(
             f"training in {processes} processes ended with status {ended.returncode} "

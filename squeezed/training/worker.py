@@ -14,11 +14,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import distributed
 
-from squeezed.configuration.settings import read_settings
 from squeezed.data import open_dataset
 from squeezed.foundation.device import resolve_device
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.files import atomic_path
+from squeezed.foundation.settings import read_settings
 from squeezed.networks.network_file import load_network
 from squeezed.training.loop import run_epochs
 from squeezed.training.settings import TrainingSettings
@@ -35,7 +35,7 @@ ERROR_FILE = "error.txt"
 
 def main(folder: Path) -> None:
     """Do the job in `folder`; the first process leaves the result there."""
-    job = json.loads((folder / JOB_FILE).read_text())
+    job = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
     try:
         device = resolve_device(job["arguments"]["device"])
         if device.type == "cuda":
@@ -59,12 +59,12 @@ def main(folder: Path) -> None:
     except UserError as error:
         # All processes end in it alike, and starting them anew would not help: no failure here.
         with atomic_path(folder / ERROR_FILE) as temporary:
-            temporary.write_text(str(error))
+            temporary.write_text(str(error), encoding="utf-8")
         return
     if leads:
         state = {name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}
         save_file(state, folder / STATE_FILE)
-        (folder / RESULT_FILE).write_text(json.dumps(dataclasses.asdict(result)))
+        (folder / RESULT_FILE).write_text(json.dumps(dataclasses.asdict(result)), encoding="utf-8")
     distributed.barrier()
     distributed.destroy_process_group()
 

@@ -6,8 +6,9 @@ They are no dependencies of the project: `uv pip install -r requirements-peers.t
 import pytest
 import torch
 
-from squeezed.attacks.carlini_wagner import Protocol, carlini_wagner
-from tests.attacks.test_carlini_wagner import network_and_images, small_network
+from squeezed.attacks.carlini_wagner import carlini_wagner
+from squeezed.attacks.ddn import DDNSettings, ddn
+from tests.attacks.networks import network_and_images, protocol, small_network
 
 WHY = "the peers are not installed: uv pip install -r requirements-peers.txt"
 foolbox = pytest.importorskip("foolbox", reason=WHY)
@@ -38,14 +39,14 @@ def test_foolbox_finds_the_same_images_at_the_same_distances(
     # It returns a black image where it found nothing: that is no success.
     their_success = ~(theirs == 0).flatten(1).all(dim=1)
     # It does not look at the image after the last step: one step less gives the same iterates.
-    protocol = Protocol(
+    settings = protocol(
         iterations=steps - 1,
         learning_rate=learning_rate,
         constant=constant,
         search_steps=search_steps,
         confidence=confidence,
     )
-    ours = carlini_wagner(victim, images, labels, protocol)
+    ours = carlini_wagner(victim, images, labels, settings)
     assert torch.equal(ours.success, their_success)
     assert int(ours.success.sum()) > 0
     found = ours.success
@@ -63,14 +64,38 @@ def test_foolbox_agrees_on_targets() -> None:
     peer = foolbox.PyTorchModel(small_network(), bounds=(0, 1), device="cpu")
     theirs = attack.run(peer, images, foolbox.criteria.TargetedMisclassification(targets))
     their_success = ~(theirs == 0).flatten(1).all(dim=1)
-    protocol = Protocol(iterations=59, learning_rate=0.05, constant=20.0)
-    ours = carlini_wagner(victim, images, labels, protocol, targets=targets)
+    settings = protocol(iterations=59, learning_rate=0.05, constant=20.0)
+    ours = carlini_wagner(victim, images, labels, settings, targets=targets)
     assert torch.equal(ours.success, their_success)
     found = ours.success
     assert found.any()
     assert torch.allclose(
         distances(ours.best, images)[found], distances(theirs, images)[found], rtol=0.01, atol=1e-3
     )
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_foolbox_decouples_direction_and_norm_in_the_same_way(targeted: bool) -> None:
+    victim, images, labels = network_and_images(24)
+    targets = (labels + 1) % 4 if targeted else None
+    attack = foolbox.attacks.DDNAttack(init_epsilon=0.5, steps=40, gamma=0.05)
+    peer = foolbox.PyTorchModel(small_network(), bounds=(0, 1), device="cpu")
+    criterion = (
+        foolbox.criteria.Misclassification(labels)
+        if targets is None
+        else foolbox.criteria.TargetedMisclassification(targets)
+    )
+    theirs = distances(attack.run(peer, images, criterion), images)
+    settings = DDNSettings(steps=40, init_epsilon=0.5, gamma=0.05)
+    ours = ddn(victim, images, labels, settings, targets=targets)
+    assert ours.success.all()
+    found = distances(ours.best, images)
+    # Foolbox does not look at the image after the last step. Where that is not the nearest one,
+    # both have seen the same images.
+    nearest_is_last = (ours.best == ours.last).flatten(1).all(dim=1)
+    assert not nearest_is_last.all()
+    assert torch.allclose(found[~nearest_is_last], theirs[~nearest_is_last], rtol=1e-3)
+    assert (found[nearest_is_last] <= theirs[nearest_is_last] * 1.001).all()
 
 
 def test_art_fools_the_same_images_and_never_from_much_nearer() -> None:
@@ -97,8 +122,8 @@ def test_art_fools_the_same_images_and_never_from_much_nearer() -> None:
     )
     theirs = torch.from_numpy(attack.generate(images.numpy(), labels.numpy()))
     their_success = victim.logits(theirs).argmax(dim=1) != labels
-    protocol = Protocol(iterations=200, learning_rate=0.02, search_steps=6)
-    ours = carlini_wagner(victim, images, labels, protocol)
+    settings = protocol(iterations=200, learning_rate=0.02, search_steps=6)
+    ours = carlini_wagner(victim, images, labels, settings)
     assert torch.equal(ours.success, their_success) and ours.success.all()
     ratio = distances(ours.best, images) / distances(theirs, images)
     assert float(ratio.max()) < 1.05

@@ -1,50 +1,63 @@
-"""The attack on what compression makes: VGG-16's variants, and 8-bit layers as PyTorch has them."""
+"""The attack on what compression makes: 8-bit graphs, and 8-bit layers as PyTorch has them."""
 
 import pytest
 import torch
-from squeezed.steps.ablation import ablate_convolutions
-from squeezed.steps.pruning import apply_masks, pruning_masks
-from torch import nn
+from torch import fx, nn
 
-from squeezed.attacks.carlini_wagner import Protocol, carlini_wagner
+from squeezed.attacks.carlini_wagner import carlini_wagner
+from squeezed.attacks.ddn import DDNSettings, ddn
 from squeezed.attacks.diagnostics import share_without_gradient
 from squeezed.attacks.victim import Victim
+from squeezed.graphs.export import export_network
+from squeezed.graphs.twin import build_twin, gradient_of_rounding, is_rounded
 from squeezed.networks import Classifier
-from squeezed.networks.quantized import gradient_of_rounding
-from squeezed.steps.quantization import quantize_linear_layers, quantize_model
-from tests.steps.networks import MEAN, STD, images, narrow_vgg16
+from squeezed.steps.quantize import quantize
+from tests.attacks.networks import protocol
+from tests.steps.networks import MEAN, SIZE, STD, images, resnet18, tiny_vgg
+from tests.steps.test_quantize import DYNAMIC, EXTREMES, STATIC, workshop
 
-SIZE = (32, 32)
-
-
-def vgg16(variant: str) -> Classifier:
-    """VGG-16 with batch norm, or a variant that the workflow makes of it."""
-    model = narrow_vgg16()
-    if variant.startswith("pruned"):
-        apply_masks(model.network, pruning_masks(model.network, 0.2))
-    if variant == "ablated":
-        return ablate_convolutions(model, 1, SIZE, seed=0)[0].eval()
-    if variant == "linear_quantized":
-        return quantize_linear_layers(model)[0]
-    if variant.endswith("quantized"):
-        return quantize_model(model, [images(8, SIZE, seed=1)])[0]
-    return model
+SCHEMES = {"float": None, "static": STATIC, "extremes": EXTREMES, "dynamic": DYNAMIC}
 
 
-@pytest.mark.parametrize(
-    "variant",
-    ["baseline", "pruned", "ablated", "quantized", "linear_quantized", "pruned_quantized"],
-)
-def test_every_variant_of_vgg16_can_be_fooled(variant: str) -> None:
-    victim = Victim(vgg16(variant), rows=2)
-    chosen = images(2, SIZE, seed=2)
+def twin_in(scheme: str, model: Classifier, size: tuple[int, int]) -> fx.GraphModule:
+    """The twin of a classifier's graph, brought to 8 bits as the workflow does it."""
+    graph, settings = export_network(model, size), SCHEMES[scheme]
+    if settings is not None:
+        graph = quantize(graph, settings, workshop(size=size)).graph
+    return build_twin(graph)
+
+
+def check_that_it_can_be_fooled(twin: fx.GraphModule, size: tuple[int, int]) -> None:
+    victim = Victim(twin, rows=4)
+    chosen = images(4, size, seed=2)
+    with torch.no_grad():  # a dynamic range is one image's alone
+        expected = torch.cat([twin(image[None]) for image in chosen])
     labels = victim.logits(chosen).argmax(dim=1)
+    assert torch.equal(labels, expected.argmax(dim=1))
     assert share_without_gradient(victim, chosen, labels) == 0
-    found = carlini_wagner(victim, chosen, labels, Protocol(10, 0.2, constant=100.0))
-    assert found.success.all()
-    assert (victim.logits(found.best).argmax(dim=1) != labels).all()
-    assert found.best.min() >= 0
-    assert found.best.max() <= 1
+    strong = protocol(iterations=150, learning_rate=0.1, constant=100.0, stop_confidence=0.0)
+    nearby = DDNSettings(steps=40, init_epsilon=1.0, gamma=0.1)
+    for found in (
+        carlini_wagner(victim, chosen, labels, strong),
+        ddn(victim, chosen, labels, nearby),
+    ):
+        assert found.success.all()
+        assert (victim.logits(found.best).argmax(dim=1) != labels).all()
+        assert found.best.min() >= 0
+        assert found.best.max() <= 1
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_vgg_in_8_bits_can_be_fooled(scheme: str) -> None:
+    twin = twin_in(scheme, tiny_vgg(), SIZE)
+    assert is_rounded(twin) == (scheme != "float")
+    check_that_it_can_be_fooled(twin, SIZE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_residual_network_in_8_bits_can_be_fooled(scheme: str) -> None:
+    check_that_it_can_be_fooled(twin_in(scheme, resnet18(), (32, 32)), (32, 32))
 
 
 def test_pytorchs_own_dynamic_layers_hand_on_no_gradient_as_ours_do_with_the_switch() -> None:
@@ -55,7 +68,7 @@ def test_pytorchs_own_dynamic_layers_hand_on_no_gradient_as_ours_do_with_the_swi
     )
     model = Classifier(network, MEAN, STD).eval()
     theirs = torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
-    ours, _ = quantize_linear_layers(model)
+    ours = twin_in("dynamic", model, (8, 8))
     chosen = images(16, (8, 8)).requires_grad_()
 
     with pytest.warns(UserWarning, match="autograd kernel was not registered"):

@@ -137,10 +137,10 @@ def test_the_shipped_configuration_survives_dvc(tmp_path):
         ("experiments.digits.training.epochs", 2.5, "is 2.5, but must be a whole number"),
         ("experiments.digits.training.epochs", True, "is True, but must be a whole number"),
         (
-            "experiments.digits.variants",
-            ["baseline", "prunned"],
-            "experiments.digits.variants.1 is 'prunned'; did you mean 'pruned'? Choose from "
-            "baseline, pruned, quantized,",
+            "experiments.digits.cam.methods",
+            ["grad_cam", "grad_camm"],
+            "experiments.digits.cam.methods.1 is 'grad_camm'; did you mean 'grad_cam'? Choose from "
+            "guided_backprop, grad_cam",
         ),
         (
             "experiments.digits.dataset",
@@ -150,14 +150,18 @@ def test_the_shipped_configuration_survives_dvc(tmp_path):
         (
             "experiments.digits.device",
             "gpu",
-            "is 'gpu'; did you mean 'cpu'? Choose from auto, cpu, cuda",
+            "is 'gpu'; did you mean 'cuda'? Choose from auto, cpu, cuda",
         ),
         (
             "experiments.mine",
             {"dataset": "digits"},
             "the key 'architecture' is missing at experiments.mine",
         ),
-        ("experiments.a/b", SHIPPED["experiments"]["digits"], "must be a name of letters"),
+        (
+            "experiments.a/b",
+            SHIPPED["experiments"]["digits"],
+            "must be of letters, digits, '_' and '-' (not first)",
+        ),
     ],
 )
 def test_a_mistake_gets_one_sentence(path, value, sentence):
@@ -182,7 +186,9 @@ def test_a_wrong_type_is_named_at_every_level(path, schema, required):
     )
     if "*" in dotted:
         pytest.skip("inside a list or a free section")
-    with pytest.raises(UserError, match=re.escape(dotted.rpartition(".")[2])):
+    # What a section lacks is said before what is wrong below it.
+    named = [dotted.rpartition(".")[2], dotted.rpartition(".")[0]]
+    with pytest.raises(UserError, match="|".join(map(re.escape, named))):
         complete(changed(dotted, object))
 
 
@@ -208,9 +214,9 @@ def test_what_is_given_wins_over_the_default():
 def test_the_given_configuration_is_left_as_it_is():
     given_configuration = copy.deepcopy(SHIPPED)
     completed = complete(given_configuration)
-    completed["experiments"]["digits"]["variants"].append("more")
+    completed["experiments"]["digits"]["seeds"].append("more")
     assert given_configuration == SHIPPED
-    assert complete(SHIPPED)["experiments"]["digits"]["variants"][-1] != "more"
+    assert complete(SHIPPED)["experiments"]["digits"]["seeds"][-1] != "more"
 
 
 @given(
@@ -238,8 +244,39 @@ def test_any_configuration_is_either_complete_or_one_sentence(configuration):
         assert complete(completed) == completed
 
 
+def attacked_with(section):
+    return complete(changed("experiments.digits.attacks", {"mine": section}))["experiments"][
+        "digits"
+    ]["attacks"]["mine"]
+
+
+def test_an_attack_has_the_keys_of_its_method():
+    plain, ddn = attacked_with({}), attacked_with({"method": "ddn", "gamma": "1e-1"})
+    assert plain["method"] == "carlini_wagner" and plain["learning_rate"] == 0.00005
+    assert (ddn["gamma"], ddn["steps"]) == (0.1, 200)
+    assert plain.keys() & {"steps", "init_epsilon", "gamma"} == set()
+    assert ddn.keys() & {"iterations", "learning_rate", "constant", "search_steps"} == set()
+    assert plain["images"] == ddn["images"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("section", "sentence"),
+    [
+        ({"method": "ddn", "iterations": 3}, "unknown key 'iterations' at .*attacks.mine; choose"),
+        ({"steps": 3}, "unknown key 'steps' at experiments.digits.attacks.mine; "),
+        ({"method": "dnd"}, "attacks.mine.method is 'dnd'; did you mean 'ddn'"),
+        ({"method": "ddn", "gamma": 1.5}, "gamma is 1.5, but must be less than 1"),
+    ],
+)
+def test_a_key_of_another_method_is_refused(section, sentence):
+    with pytest.raises(UserError, match=sentence):
+        attacked_with(section)
+
+
 def test_variations_may_change_what_an_attack_has():
     """The names that the schema allows there are those of an attack's section."""
     variations = SCHEMA["$defs"]["experiment"]["properties"]["attack_variations"]["properties"]
     allowed = variations["changes"]["additionalProperties"]["propertyNames"]["enum"]
-    assert set(allowed) == set(SCHEMA["$defs"]["attack"]["properties"]) - {"variants"}
+    methods = [SCHEMA["$defs"][name] for name in ("carlini_wagner", "ddn")]
+    keys = {key for method in methods for key in method["properties"]}
+    assert set(allowed) == keys - {"variants", "method"}

@@ -388,9 +388,8 @@ def test_streamed_sets_need_a_size_and_a_folder(tmp_path):
     root = write_folder(tmp_path / "x", class_files())
     with pytest.raises(UserError, match="needs `crop`"):
         prepare(tmp_path, root, storage="files")
-    settings = dataset_settings(source={"kind": "digits"}, **STREAMED)
     with pytest.raises(UserError, match="needs a source of kind folder or imagenet"):
-        prepare_dataset("set", settings, tmp_path / "y", tmp_path / "downloads")
+        dataset_settings(source={"kind": "digits"}, **STREAMED)
 
 
 def test_a_normalisation_of_the_user_s_is_kept(tmp_path):
@@ -400,10 +399,9 @@ def test_a_normalisation_of_the_user_s_is_kept(tmp_path):
         dataset = prepare(tmp_path, root, normalisation=fixed, **storage)
         assert (dataset.mean, dataset.std) == (fixed["mean"], fixed["std"])
     with pytest.raises(UserError, match="needs three values"):
-        settings = dataset_settings(
+        dataset_settings(
             source={"kind": "folder", "path": str(root)}, normalisation={"mean": [0.1, 0.2, 0.3]}
         )
-        prepare_dataset("set", settings, tmp_path / "y", tmp_path / "downloads")
 
 
 def test_paths_packed_are_the_paths():

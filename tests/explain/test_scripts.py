@@ -12,8 +12,9 @@ from safetensors.numpy import load_file
 
 from squeezed.data.tensor_file import write_tensor_dataset
 from squeezed.foundation.results import exact_part, read_result
+from squeezed.graphs.export import export_network
+from squeezed.graphs.graph_file import GraphCard, write_graph
 from squeezed.networks import VGG6, Classifier
-from squeezed.networks.network_file import ModelCard, save_model
 from tests import PROJECT
 
 SCRIPTS = PROJECT / "scripts"
@@ -70,18 +71,17 @@ def workplace(tmp_path_factory) -> Path:
     for seed, variant in enumerate(("baseline", "pruned")):
         torch.manual_seed(seed)
         network = VGG6(2, (16, 16), widths=widths, hidden_features=hidden)
-        card = ModelCard(
-            architecture="vgg6",
-            arguments={"widths": widths, "hidden_features": hidden},
-            image_size=(16, 16),
+        card = GraphCard(
             class_names=["lying", "standing"],
+            image_size=(16, 16),
             mean=[0.3] * 3,
             std=[0.3] * 3,
+            architecture="vgg6",
             variant=variant,
             seed=0,
         )
         classifier = Classifier(network, card.mean, card.std).eval()
-        save_model(folder / f"{variant}.safetensors", classifier, card)
+        write_graph(folder / f"{variant}.onnx", export_network(classifier, (16, 16)), card)
     for variant in ("baseline", "pruned"):
         explain(folder, variant, folder)
     return folder
@@ -99,7 +99,7 @@ def explain(
 
     made = output / variant
     common = {"settings": json.dumps(settings), "seed": 0}
-    model = {"model": folder / f"{variant}.safetensors", "dataset": folder / "data.safetensors"}
+    model = {"graph": folder / f"{variant}.onnx", "dataset": folder / "data.safetensors"}
     run(
         "embed",
         **model,
@@ -122,6 +122,7 @@ def explain(
         "map_cam",
         **model,
         **common,
+        masks=None,
         baseline=of_baseline("cam.safetensors"),
         baseline_images=of_baseline("cam_images.csv"),
         maps=made / "cam.safetensors",
@@ -200,7 +201,7 @@ def test_results_reproduce_byte_for_byte(workplace, tmp_path):
     ("section", "change", "message"),
     [
         ("tsne", {"perplexity": 30}, "needs at least 91 images"),
-        ("embedding", {"layer": "classifier.99"}, "no such layer"),
+        ("embedding", {"layer": "classifier.99"}, "classifier.99"),
         ("embedding", {"classes": ["lying", "flying"]}, "at least two are needed"),
         ("embedding", {"images": 10, "neighbours": 10}, "embedding.neighbours"),
         ("cam", {"object": "masks"}, "names no file"),

@@ -179,6 +179,28 @@ def test_every_constant_counts(value):
             assert _meaning(text) != _meaning(f"x = {other!r}")
 
 
+def test_modules_that_are_imported_by_name_count(project):
+    root = project(
+        scripts__run="import importlib",
+        package____init__="",
+        package__one="import shared",
+        package__other="",
+        shared="x = 1",
+        own__mine="import shared",
+    )
+    script = root / "scripts/run.py"
+
+    def digest(*entries):
+        return code_digest(script, root, entries=entries, further_roots=(root / "own",))
+
+    before = {entry: digest(entry) for entry in ("package.one", "package.other", "mine")}
+    assert len({digest(), *before.values()}) == 4
+    (root / "shared.py").write_text("x = 2")
+    assert digest("package.one") != before["package.one"]
+    assert digest("mine") != before["mine"]
+    assert digest("package.other") == before["package.other"]
+
+
 def test_is_the_same_under_every_python(project):
     """A clone on another Python has nothing to run again: a digest is a constant."""
     root = project(
@@ -204,13 +226,21 @@ def test_a_digest_is_quick():
     program = (
         "import sys, time; from pathlib import Path\n"
         "from squeezed.foundation.code_digest import code_digest\n"
-        "start = time.perf_counter(); root = Path(sys.argv[1])\n"
+        "start = time.process_time(); root = Path(sys.argv[1])\n"
         "for script in (root / 'scripts').glob('*.py'): code_digest(script, root)\n"
-        "print(time.perf_counter() - start)"
+        "print(time.process_time() - start)"
     )
     run = [sys.executable, "-c", program, PROJECT]
     said = subprocess.run(run, capture_output=True, text=True, check=True, cwd=PROJECT)
     assert float(said.stdout) < 2
+
+
+BY_NAME = {
+    "squeezed/__init__.py",  # the public face, which no job uses
+    "squeezed/attacks/method.py",  # the rules name the method's module
+    "squeezed/steps/resolve.py",  # the rules name the step's module
+}
+"""Modules that import others by a name: their jobs' digests are told of it as `entries`."""
 
 
 def test_no_module_is_imported_by_a_computed_name():
@@ -218,4 +248,5 @@ def test_no_module_is_imported_by_a_computed_name():
     sources = [*(PROJECT / "squeezed").rglob("*.py"), *(PROJECT / "scripts").glob("*.py")]
     assert sources
     for source in sources:
-        assert not re.search(r"\b(import_module|__import__)\(", source.read_text()), source
+        by_name = re.search(r"\b(import_module|__import__)\(", source.read_text()) is not None
+        assert by_name == (source.relative_to(PROJECT).as_posix() in BY_NAME), source

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.nn.utils import prune
 
 from squeezed.foundation.errors import UserError
 from squeezed.networks import build_network, create_classifier
+from squeezed.networks.network_file import load_network, save_network
 from squeezed.networks.vgg6 import VGG6
+from squeezed.steps.train import card_of
 
 
 @dataclass
@@ -110,22 +113,59 @@ def checkpoint(tmp_path):
     return network, tmp_path
 
 
-@pytest.mark.parametrize("form", ["plain", "nested", "parallel", "safetensors"])
-def test_a_checkpoint_of_the_user_s_is_loaded(checkpoint, form):
+@pytest.mark.parametrize(
+    "prefix", ["", "module.", "model.", "_orig_mod.module.", "model._orig_mod."]
+)
+@pytest.mark.parametrize("form", ["plain", "nested", "safetensors"])
+def test_a_checkpoint_of_the_user_s_is_loaded(checkpoint, form, prefix):
     network, folder = checkpoint
     state = network.state_dict()
+    stored = {f"{prefix}{name}": tensor for name, tensor in state.items()}
     path = folder / ("mine.safetensors" if form == "safetensors" else "mine.pth")
     if form == "safetensors":
-        save_file(state, path)
+        save_file(stored, path)
     elif form == "nested":
-        torch.save({"epoch": 3, "state_dict": state}, path)
-    elif form == "parallel":
-        torch.save({f"module.{name}": tensor for name, tensor in state.items()}, path)
+        torch.save({"epoch": 3, "state_dict": stored}, path)
     else:
-        torch.save(state, path)
-    model = create_classifier(architecture(weights=str(path)), ThreeClasses(), seed=0)
+        torch.save(stored, path)
+    model = create_classifier(
+        architecture(weights=str(path)), ThreeClasses(), seed=0, trained=False
+    )
     loaded = model.network.state_dict()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+
+
+def test_a_pruned_checkpoint_is_multiplied_out(checkpoint):
+    network, folder = checkpoint
+    layer = network.classifier[0]
+    prune.random_unstructured(layer, "weight", amount=0.5)
+    torch.save(network.state_dict(), folder / "mine.pth")
+    weights = str(folder / "mine.pth")
+    model = create_classifier(architecture(weights=weights), ThreeClasses(), seed=0, trained=False)
+    loaded = model.network.classifier[0].weight
+    assert torch.equal(loaded, layer.weight)
+    assert 0.45 < float((loaded == 0).float().mean()) < 0.55
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("trained", [True, False])
+def test_weights_that_are_no_numbers_are_refused(checkpoint, value, trained):
+    network, folder = checkpoint
+    state = network.state_dict()
+    state["features.4.running_var"][1] = value
+    torch.save(state, folder / "mine.pth")
+    weights = str(folder / "mine.pth")
+    with pytest.raises(UserError, match=r"features\.4\.running_var holds NaN or infinity"):
+        create_classifier(architecture(weights=weights), ThreeClasses(), seed=0, trained=trained)
+
+
+def test_without_training_the_last_layer_must_fit(checkpoint):
+    _, folder = checkpoint
+    torch.save(VGG6(7).state_dict(), folder / "seven.pth")
+    weights = str(folder / "seven.pth")
+    with pytest.raises(UserError, match="is for 7 classes and the data set has 3: train") as error:
+        create_classifier(architecture(weights=weights), ThreeClasses(), seed=0, trained=False)
+    assert "\n" not in str(error.value)
 
 
 def test_a_last_layer_for_other_classes_is_new(checkpoint):
@@ -182,6 +222,29 @@ def test_torchvision_models_are_built_by_name(name):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("googlenet", 64), ("inception_v3", 96), ("vit_b_32", 64), ("regnet_y_400mf", 32)],
+)
+def test_families_with_wishes_of_their_own_are_built_as_they_are(name, size):
+    network = build_network(name, num_classes=3, image_size=(size, size))
+    assert network.train()(torch.zeros(2, 3, size, size)).shape == (2, 3)
+
+
+@pytest.mark.slow
+def test_a_network_that_asks_for_its_version_comes_back(tmp_path):
+    """MNASNet loads other layers where a state dictionary has no versions; a file has none."""
+    chosen = architecture("mnasnet0_5")
+    card = card_of(chosen, ThreeClasses(), 0)
+    model = create_classifier(chosen, ThreeClasses(), seed=0).eval()
+    save_network(tmp_path / "m.safetensors", model, card)
+    loaded, _ = load_network(tmp_path / "m.safetensors")
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(loaded(images), model(images))
+
+
+@pytest.mark.slow
 def test_vgg16_bn_is_torchvision_s():
     network = build_network("vgg16_bn", num_classes=1000, image_size=(224, 224))
     assert trainable(network) == 138_365_992
@@ -191,12 +254,15 @@ def test_vgg16_bn_is_torchvision_s():
 @pytest.mark.parametrize(
     ("name", "size", "arguments", "sentence"),
     [
-        ("vgg61", (32, 32), {}, "no architecture 'vgg61'; choose vgg6 or one of torchvision's"),
+        ("vgg61", (32, 32), {}, "no architecture 'vgg61'"),
         ("fasterrcnn_resnet50_fpn", (32, 32), {}, "no architecture 'fasterrcnn"),
         ("vgg16_bn", (16, 16), {}, "cannot take images of 16×16"),
-        ("vit_b_16", (64, 64), {}, "cannot take images of 64×64: Wrong image height"),
+        ("vit_b_16", (70, 70), {}, "architecture vit_b_16: Input shape indivisible by patch size"),
+        ("vit_b_16", (64, 32), {}, "cannot take images of 64×32: Wrong image width"),
+        ("inception_v3", (64, 64), {}, "cannot take images of 64×64"),
+        ("maxvit_t", (64, 64), {}, "architecture maxvit_t: .*not divisible by partition size"),
         ("resnet18", (32, 32), {"width": 3}, "architecture resnet18: .*width"),
-        ("googlenet", (64, 64), {"init_weights": False}, "gives more than logits"),
+        ("googlenet", (64, 64), {"aux_logits": True}, "gives more than logits"),
     ],
 )
 def test_what_cannot_be_built_gets_a_sentence(name, size, arguments, sentence):
@@ -223,6 +289,12 @@ def test_imagenet_weights_are_fetched_and_fitted(monkeypatch):
     assert asked["check_hash"] is True
     assert torch.equal(model.network.conv1.weight, official["conv1.weight"])
     assert model.network.fc.out_features == 3
+
+
+@pytest.mark.slow
+def test_imagenet_weights_of_another_range_are_refused():
+    with pytest.raises(UserError, match=r"googlenet see images in .*transform_input: true"):
+        create_classifier(architecture("googlenet", "imagenet"), ThreeClasses(), seed=0)
 
 
 @pytest.mark.slow

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from squeezed.paper.lens import LENS
 from squeezed.reporting.collection import collect
 from squeezed.reporting.document import Document, compose
 from squeezed.reporting.files import write_report
 from tests import PROJECT
 from tests.report.browser import Browser, find_browser
-from tests.report.made_up import VARIANTS, paper_like
+from tests.report.made_up import VARIANTS, paper_like, settings_of
 from tests.report.made_up_pictures import write_pictures
 
 TEMPLATES = PROJECT / "reports" / "templates"
@@ -24,8 +25,9 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Document, Path]:
     results = paper_like().write(folder / "results", "digits")
     paper_like().write(results, "cifar10", seeds=(0, 1, 2))
     write_pictures(results / "digits" / "seed0", folder / "data" / "digits.safetensors", VARIANTS)
-    settings = {"digits": {"dataset": "digits"}, "cifar10": {"dataset": "cifar10"}}
-    document = compose(collect(results, None, settings), settings, folder / "data")
+    settings = {name: settings_of(name) for name in ("digits", "cifar10")}
+    experiments = collect(results, None, settings)
+    document = compose(experiments, settings, folder / "data", [LENS])
     write_report(document, TEMPLATES, folder / "out")
     return document, folder / "out"
 

@@ -11,6 +11,7 @@ from scipy import stats
 
 from squeezed.reporting.collection import Experiment, collect
 from squeezed.reporting.estimates import (
+    TOO_FEW_REPEATS,
     Estimate,
     correct,
     difference,
@@ -104,14 +105,24 @@ def test_one_seed_takes_the_interval_of_the_result_file(tmp_path: Path) -> None:
     found = metric(experiment, "baseline", "evaluation", "top1_accuracy")
     assert found is not None
     assert (found.low, found.high) == wilson_interval(975, 1000)
-    assert found.basis == "1,000 images"
+    assert found.basis == "1,000 images of one network"
     speed = metric(experiment, "quantized", "inference_timing", "speedup")
     assert speed is not None
     assert (speed.low, speed.value, speed.high) == (3.0, 3.1, 3.2)
+    assert speed.basis == "5 repeats"
     assert metric(experiment, "quantized", "evaluation", "no_such_metric") is None
     flipped = share(experiment, "quantized", "evaluation", "flipped_share")
     assert flipped is not None
     assert (flipped.low, flipped.high) == wilson_interval(3, 1000)
+
+
+def test_a_range_of_repeats_is_no_interval(tmp_path: Path) -> None:
+    experiment = results(tmp_path, paper_like())
+    times = experiment.records[0, "quantized", "inference_timing"]["measured"]
+    for end, name in (("low", "min"), ("high", "max")):
+        times[f"speedup_{name}"] = times.pop(f"speedup_{end}")
+    found = metric(experiment, "quantized", "inference_timing", "speedup")
+    assert found == Estimate(3.1, basis=TOO_FEW_REPEATS)
 
 
 def test_several_seeds_take_their_mean_and_spread(tmp_path: Path) -> None:
@@ -121,7 +132,7 @@ def test_several_seeds_take_their_mean_and_spread(tmp_path: Path) -> None:
     assert found is not None
     assert found.value == pytest.approx(values.mean())
     assert found.spread == pytest.approx(values.std(ddof=1))
-    assert found.basis == "3 seeds"
+    assert found.basis == "3 seeds and 1,000 images"
 
 
 def test_differences_are_paired_by_image_whatever_the_order(tmp_path: Path) -> None:
@@ -152,6 +163,22 @@ def test_over_seeds_a_difference_is_never_surer_than_its_images(tmp_path: Path) 
     assert found.half_width is not None
     # Every seed differs by exactly 5 points, but 400 images cannot tell that so exactly.
     assert 0.015 < found.half_width < 0.03
+
+
+def test_seeds_that_agree_are_no_surer_than_their_images(tmp_path: Path) -> None:
+    """Three networks that are right about the same images: there are 1,000 images, not 3,000."""
+    experiment = results(tmp_path, MadeUp(accuracy={"baseline": 0.9}), (0, 1, 2))
+    found = metric(experiment, "baseline", "evaluation", "top1_accuracy")
+    assert found is not None and found.half_width is not None
+    low, high = wilson_interval(900, 1000)
+    assert found.half_width >= 0.99 * (high - low) / 2
+    # Without the images' own rows: both intervals, in quadrature.
+    for seed in experiment.seeds:
+        experiment.path(seed, "baseline", "predictions.csv").unlink()
+    rough = share(experiment, "baseline", "evaluation", "top1_accuracy")
+    assert rough is not None and rough.half_width is not None
+    assert rough.half_width >= 0.99 * (high - low) / 2
+    assert rough.basis == found.basis == "3 seeds and 1,000 images"
 
 
 def test_scores_of_images_are_paired(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from squeezed.reporting.collection import Experiment
-from squeezed.reporting.figure_cam import cam_block, choose_shown, scaled
-from squeezed.reporting.figure_tsne import tsne_block
-from squeezed.reporting.interactive_tsne import interactive_block
+from squeezed.reporting.figure_cam import choose_shown, draw_cam, scaled
+from squeezed.reporting.figure_tsne import draw_tsne, tsne_points
+from squeezed.reporting.interactive_tsne import interactive_tsne
 
 VARIANTS = ["baseline", "pruned", "quantized", "ablated", "pruned_quantized"]
-CLASSES = [f"class_{label} <&>" for label in range(10)]
+CLASSES = [f"class {label} <&>" for label in range(10)]
 
 
 class NoiseSplit:
@@ -69,17 +69,17 @@ def write_maps(folder: Path, n: int) -> Experiment:
 
 def test_figure_2_names_every_variant_and_class_once(tmp_path):
     experiment = write_maps(tmp_path, 300)
-    block = tsne_block(experiment, CLASSES)
-    texts = re.findall(r"<text[^>]*>([^<]*)</text>", block.html)
-    for variant in ("Baseline", "Pruned", "Quantized", "Ablated", "Pruned + quantized"):
+    svg = draw_tsne(experiment, CLASSES)
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    for variant in ("Baseline", "Pruned", "Quantized", "Ablated", "Pruned quantized"):
         assert texts.count(variant) == 1
     assert sum(text.startswith("class ") for text in texts) == 10
-    assert block.html == tsne_block(experiment, CLASSES).html
-    assert len(block.data) == 300 * len(VARIANTS)
+    assert svg == draw_tsne(experiment, CLASSES)
+    assert len(tsne_points(experiment)) == 300 * len(VARIANTS)
 
 
 def test_the_interactive_maps_of_2000_images_stay_under_3_mb_and_hold_them_all(tmp_path):
-    html = interactive_block(write_maps(tmp_path, 2000), NoiseData()).html
+    html = interactive_tsne(write_maps(tmp_path, 2000), NoiseData(), CLASSES)
     assert len(html.encode()) < 3_000_000
     assert "http" not in html.replace("http://www.w3.org", "")
     (payload,) = re.findall(r'<script type="application/json">(.*?)</script>', html)
@@ -93,18 +93,18 @@ def test_the_interactive_maps_of_2000_images_stay_under_3_mb_and_hold_them_all(t
 def test_figure_5_has_a_row_for_each_image_and_a_picture_for_each_variant(tmp_path):
     experiment = write_maps(tmp_path, 100)
     for method in ("guided_backprop", "grad_cam"):
-        block = cam_block(experiment, NoiseData(), method)
-        # one picture and five maps in each of six rows, and the scale
-        assert block.html.count("<image") == 6 * 6 + 1
-        assert "share of the map" in block.html
-        assert block.html.count("true: class") == 6
+        svg = draw_cam(experiment, NoiseData(), CLASSES, method)
+        # one picture and five maps of each of six images, and the scale
+        assert svg.count("<image") == 6 * 6 + 1
+        assert "share of the map" in svg
+        assert svg.count("true: class") == 6
 
 
 def test_without_maps_there_is_no_figure(tmp_path):
     experiment = Experiment("none", (0,), VARIANTS, tmp_path)
-    assert tsne_block(experiment, CLASSES).html is None
-    assert interactive_block(experiment, NoiseData()).html is None
-    assert cam_block(experiment, NoiseData(), "grad_cam").html is None
+    assert draw_tsne(experiment, CLASSES) is None
+    assert interactive_tsne(experiment, NoiseData(), CLASSES) is None
+    assert draw_cam(experiment, NoiseData(), CLASSES, "grad_cam") is None
 
 
 def test_heat_is_scaled_by_all_but_the_hottest_pixels():

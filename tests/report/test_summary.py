@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from squeezed.foundation.errors import UserError
-from squeezed.reporting.claims.catalogue import judge_all
+from squeezed.paper.lens import LENS
+from squeezed.reporting.blocks import blocks_of
 from squeezed.reporting.collection import Experiment, collect, missing_in_words, parse_expectations
-from squeezed.reporting.contents import DRAWN
 from squeezed.reporting.document import Document, compose
 from squeezed.reporting.estimates import Estimate
-from squeezed.reporting.files import TABLES, write_report
+from squeezed.reporting.files import write_report
 from squeezed.reporting.reasons import reasons_for
 from squeezed.reporting.render import in_short
 from squeezed.reporting.summary import answer, do_not_believe, recommend
@@ -35,12 +35,12 @@ from squeezed.reporting.wording import (
 )
 from tests import PROJECT as ROOT
 from tests.report.conftest import TEMPLATES
-from tests.report.made_up import VARIANTS, MadeUp, paper_like
+from tests.report.made_up import VARIANTS, MadeUp, paper_like, settings_of
 
 
 def results(folder: Path, made_up: MadeUp) -> Experiment:
     """Write made-up results and collect them."""
-    (experiment,) = collect(made_up.write(folder))
+    (experiment,) = collect(made_up.write(folder), None, {"digits": settings_of()})
     return experiment
 
 
@@ -71,7 +71,7 @@ def test_the_smallest_variant_that_surely_keeps_its_accuracy_is_shipped(tmp_path
 
 def test_what_not_to_believe_begins_with_what_only_seems_so(tmp_path: Path) -> None:
     experiment = results(tmp_path, paper_like())
-    warnings = do_not_believe(experiment, judge_all(experiment))
+    warnings = do_not_believe(experiment, [LENS])
     assert warnings[0].what == "Quantization stops the attack."
     assert "does not hurt the uncompressed baseline" in warnings[0].why
     assert any("one seed" in warning.why for warning in warnings)
@@ -102,9 +102,13 @@ def test_one_variant_alone_makes_a_report(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     for name in ("report.html", "report.md"):
         assert "No variant yet" in (folder / name).read_text() or name.endswith(".md")
-    declared = [folder / f"tables/digits/{key}.csv" for key in TABLES]
-    declared += [folder / f"figures/digits/{key}.svg" for key in DRAWN]
-    assert all(path.stat().st_size for path in declared), "the rule declares them all"
+    declared = [
+        block for block in blocks_of({"paper": {}, "strong": {}}, []) if block.kind != "page"
+    ]
+    for block in declared:
+        assert (folder / block.file("digits")).stat().st_size, "the rule declares them all"
+        caption = (folder / block.caption_file("digits")).read_text()
+        assert caption.startswith(block.caption), "the caption is the block's"
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
@@ -150,13 +154,16 @@ def test_the_document_judges_every_claim_for_every_experiment(
     compiled: tuple[Document, Path],
 ) -> None:
     document, folder = compiled
-    assert {len(group) for group in document.claims} == {2}
-    claims = pd.read_csv(folder / "tables/claims.csv")
-    assert len(claims) == 2 * len(document.claims)
-    assert set(claims["experiment"]) == {"digits", "cifar10"}
-    cifar10 = claims[(claims["experiment"] == "cifar10") & (claims["claim"] == "accuracy")]
-    assert "CIFAR-10" in cifar10["paper"].item()
-    assert sum(document.tally.values()) == len(claims)
+    shown = document.lens_sections[0].content
+    assert {len(group) for group in shown.groups} == {2}
+    claims = {
+        name: pd.read_csv(folder / f"tables/{name}/claims.csv").set_index("claim")
+        for name in ("digits", "cifar10")
+    }
+    assert {len(frame) for frame in claims.values()} == {len(shown.groups)}
+    assert "CIFAR-10" in claims["cifar10"].loc["accuracy", "paper"]
+    assert pd.isna(claims["digits"].loc["accuracy", "paper"]), "the paper has no digits"
+    assert sum(shown.tally.values()) == 2 * len(shown.groups)
 
 
 def test_files_for_other_programs(compiled: tuple[Document, Path]) -> None:
@@ -165,17 +172,18 @@ def test_files_for_other_programs(compiled: tuple[Document, Path]) -> None:
     assert metrics["evaluation"]["top1_accuracy"] == pytest.approx(0.973)
     for name in ("training_curves", "accuracy_size", "robustness_curve"):
         assert set(pd.read_csv(folder / f"plots/{name}.csv")["experiment"]) == {"digits", "cifar10"}
-    table = pd.read_csv(folder / "tables/cifar10/table_1.csv").set_index("variant")
+    table = pd.read_csv(folder / "tables/cifar10/performance.csv").set_index("variant")
     assert table.loc["quantized", "top1_accuracy_paper"] == 0.819
-    assert table.loc["baseline", "model_size_bytes_paper"] == 9.87
+    assert table.loc["baseline", "onnx_size_bytes_paper"] == 9.87e6
     tidy = pd.read_csv(folder / "tables/results.csv")
     assert set(tidy["variant"]) == set(VARIANTS)
 
 
 def test_each_figure_that_is_drawn_becomes_a_file(compiled: tuple[Document, Path]) -> None:
     folder = compiled[1] / "figures/digits"
-    empty = {key for key in DRAWN if "No results" in (folder / f"{key}.svg").read_text()}
-    assert empty == set()
+    files = list(folder.iterdir())
+    assert len(files) == 7
+    assert [path.stem for path in files if "No results" in path.read_text()] == []
 
 
 def test_a_report_of_one_experiment_with_pictures_is_small(compiled: tuple[Document, Path]) -> None:
@@ -236,7 +244,7 @@ def test_the_gate_says_once_what_several_variants_share(tmp_path: Path) -> None:
     made_up.reliable = {"quantized": False, "pruned_quantized": False}
     table = gate_table(results(tmp_path, made_up))
     assert table is not None
-    assert table.notes == ["Quantized and Pruned + quantized: no gradient reaches the image"]
+    assert table.notes == ["Quantized and Pruned quantized: no gradient reaches the image"]
     verdicts = {variant: cells[0].text for variant, cells in table.rows}
     assert verdicts["quantized"] == "unreliable"
     assert verdicts["pruned"] == "reliable"
@@ -245,5 +253,5 @@ def test_the_gate_says_once_what_several_variants_share(tmp_path: Path) -> None:
 def test_what_is_undecided_but_doubtful_is_warned_of(tmp_path: Path) -> None:
     few = replace(paper_like(), n=60)
     experiment = results(tmp_path, few)
-    warnings = [w.what for w in do_not_believe(experiment, judge_all(experiment))]
+    warnings = [w.what for w in do_not_believe(experiment, [LENS])]
     assert "Quantization stops the attack." in warnings

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from squeezed.configuration.settings import read_settings
 from squeezed.data import open_dataset
 from squeezed.data.tensor_file import write_tensor_dataset
+from squeezed.foundation.settings import read_settings
 from squeezed.networks.network_file import NetworkCard, load_network, save_network
 from squeezed.steps.network_step import MadeNetwork
 from squeezed.steps.step import Workshop

@@ -14,16 +14,16 @@ import pytest
 import torch
 from torch.nn import functional
 
-from squeezed.configuration.settings import read_settings
 from squeezed.data import open_dataset
 from squeezed.data.preparation import prepare_dataset
 from squeezed.data.tensor_file import write_tensor_dataset
 from squeezed.foundation.errors import UserError
+from squeezed.foundation.settings import read_settings
 from squeezed.foundation.workers import WORKERS_VARIABLE
 from squeezed.networks import create_classifier
 from squeezed.networks.network_file import load_network
 from squeezed.training.batches import augment, batches_per_epoch, training_batches
-from squeezed.training.loop import evaluate_split, run_epochs
+from squeezed.training.loop import evaluate_split, run_epochs, write_history
 from squeezed.training.optimisation import schedule
 from squeezed.training.settings import AugmentationSettings, TrainingSettings
 from tests.made_sources import PROJECT, class_files, dataset_settings, write_folder
@@ -416,19 +416,21 @@ def test_a_stale_state_is_never_used(dataset, tmp_path, stopping_after, monkeypa
 PROGRAM = """
 import json, logging, sys
 from pathlib import Path
-from squeezed.configuration.settings import read_settings
+from squeezed.foundation.settings import read_settings
 from squeezed.data import open_dataset
 from squeezed.networks.network_file import save_network
 from squeezed.steps.step import Workshop
 from squeezed.steps.train import train
+from squeezed.training.loop import write_history
 from squeezed.training.settings import TrainingSettings
 
 logging.basicConfig(level=logging.INFO)
 path, folder = sys.argv[1], Path(sys.argv[2])
 architecture, settings = map(json.loads, sys.argv[3:])
-workshop = Workshop(open_dataset(path), 0, "cpu", 1, folder / ".resume.safetensors")
-made = train(None, architecture, read_settings(TrainingSettings, settings), workshop)
-made.training.write_history(folder / "history.csv")
+resume_path = folder / ".resume.safetensors"
+workshop = Workshop(open_dataset(path), 0, "cpu", 1, resume_path, architecture)
+made = train(None, None, read_settings(TrainingSettings, settings), workshop)
+write_history(folder / "history.csv", made.training)
 save_network(folder / "network.safetensors", made.model, made.card)
 """
 
@@ -464,7 +466,7 @@ def test_a_job_that_is_killed_resumes_and_ends_with_the_same_weights(
     assert "resumed after epoch" in log
     model, _ = load_network(tmp_path / "network.safetensors")
     assert same(state_of(model), state_of(whole))
-    expected.write_history(tmp_path / "expected.csv")
+    write_history(tmp_path / "expected.csv", expected)
     assert (tmp_path / "history.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
     assert not resume.exists()
     rows = list(csv.DictReader((tmp_path / "history.csv").open()))

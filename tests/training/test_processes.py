@@ -10,15 +10,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from squeezed.configuration.settings import read_settings
 from squeezed.data import open_dataset
 from squeezed.data.share import WHOLE, Share
 from squeezed.data.tensor_file import write_tensor_dataset
+from squeezed.foundation.settings import read_settings
 from squeezed.networks import Classifier, create_classifier
+from squeezed.networks.network_file import build_described
+from squeezed.steps.network_step import edited
 from squeezed.steps.train import card_of
 from squeezed.training.batches import batch_length, training_batches
 from squeezed.training.processes import train
 from squeezed.training.settings import TrainingSettings
+from squeezed.training.teacher import Teacher
 from squeezed.training.team import Team
 
 ARCHITECTURE = {
@@ -82,8 +85,7 @@ def settings_of(**changes):
 
 def run(dataset, trainable=None, **changes):
     model = create_classifier(ARCHITECTURE, dataset, seed=1)
-    resume_path = changes.pop("resume_path", None)
-    masks = changes.pop("masks", None)
+    options = {k: changes.pop(k) for k in ("resume_path", "masks", "teacher") if k in changes}
     if trainable == "no batch norms":
         trainable = without_batch_norms(model)
     result = train(
@@ -93,8 +95,7 @@ def run(dataset, trainable=None, **changes):
         card=card_of(ARCHITECTURE, dataset, 1),
         seed=3,
         trainable=trainable,
-        masks=masks,
-        resume_path=resume_path,
+        **options,
     )
     return model, result
 
@@ -159,6 +160,31 @@ def test_two_processes_draw_the_curve_of_one(dataset, together):
     assert torch.all(model.network.classifier[0].weight[dropped] == 0)
     # The comparison could not fail if nothing were learnt.
     assert expected.history[-1].train_loss < expected.history[0].train_loss - 0.05
+
+
+@pytest.mark.slow
+def test_a_teacher_teaches_all_processes(dataset):
+    taught = create_classifier(ARCHITECTURE, dataset, seed=7)
+    teacher = Teacher(taught.eval(), card_of(ARCHITECTURE, dataset, 7), 3.0, 0.6)
+    reference, expected = run(dataset, "no batch norms", teacher=teacher, epochs=3)
+    model, result = run(dataset, "no batch norms", teacher=teacher, epochs=3, processes=2)
+    np.testing.assert_allclose(curve(result), curve(expected), **TOLERANCE)
+    assert same_weights(reference, model, rtol=1e-3, atol=1e-4)
+    untaught, _ = run(dataset, "no batch norms", epochs=3)
+    assert not same_weights(untaught, model, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_an_edited_network_is_built_again_by_each_process(dataset):
+    card = edited(card_of(ARCHITECTURE, dataset, 1), {"edit": "cut", "convolutions": 1})
+    models = []
+    for processes in (1, 2):
+        model = build_described(card)
+        model.load_state_dict({n: torch.full_like(t, 0.01) for n, t in model.state_dict().items()})
+        settings = settings_of(processes=processes, epochs=1)
+        train(model, dataset, settings, card=card, seed=3, trainable=["classifier"])
+        models.append(model)
+    assert same_weights(*models, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow

@@ -11,15 +11,9 @@ from squeezed.graphs.engines.engine import CannotRun, Images, InBatches, Logits,
 from squeezed.graphs.graph_file import read_graph
 from squeezed.graphs.weighted_nodes import weighted_nodes
 
-_PRECISIONS = {
-    "u8": "int8",
-    "i8": "int8",
-    "u4": "int4",
-    "i4": "int4",
-    "f32": "float32",
-    "bf16": "bfloat16",
-    "f16": "float16",
-}
+# How a kernel's name ends (`brgconv_avx512_amx_I8`). The `runtimePrecision` beside it is that of
+# the stored weights where a fully connected layer unpacks them and computes in float.
+_PRECISIONS = {"I8": "int8", "f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 # What OpenVINO appends to a node's name when it takes it apart.
 _OWN_PARTS = re.compile(r"(/WithoutBiases|/DequantizationMultiply)+$")
 _KERNELS = ("Convolution", "Deconvolution", "FullyConnected", "MatMul")
@@ -83,9 +77,9 @@ class OpenVinoEngine(InBatches):
         for operation in self._compiled.get_runtime_model().get_ordered_ops():
             facts = operation.get_rt_info()
             if _text(facts["layerType"]) in _KERNELS:
-                precision = _text(facts["runtimePrecision"])
+                precision = _text(facts["primitiveType"]).rpartition("_")[2]
                 for name in _text(facts["originalLayersNames"]).split(","):
-                    by_layer[_OWN_PARTS.sub("", name)] = _PRECISIONS.get(precision, precision)
+                    by_layer[_OWN_PARTS.sub("", name)] = _PRECISIONS.get(precision, "unknown")
         found = {}
         for layer in weighted_nodes(read_graph(self._path)):
             names = (layer.name, layer.node.output[0])

@@ -15,12 +15,13 @@ import torch
 from onnx import numpy_helper
 from torch import fx, nn
 
-from squeezed.foundation.errors import UserError
+from squeezed.foundation.errors import UserError, first_line
 from squeezed.graphs.twin import tracking
 from squeezed.graphs.twin.constants import fold, shape_of
-from squeezed.graphs.twin.functions import repeat_for_each_image
+from squeezed.graphs.twin.functions import repeat_for_each_image, to_integers
 from squeezed.graphs.twin.registry import HANDLERS
-from squeezed.graphs.twin.values import Array, Call, Value, as_tensor
+from squeezed.graphs.twin.stand_ins import result_of, stand_in
+from squeezed.graphs.twin.values import Array, Call, Grid, Scale, Value, as_tensor
 
 Sizes = tuple[int, int]
 
@@ -69,12 +70,12 @@ class Builder:
             dtype = _INPUT_DTYPES.get(types[name], torch.float32)
             node = self.graph.placeholder(self.unique(name))
             node.meta["onnx_output"] = name
-            first, second = (torch.empty(shape, dtype=dtype, device="meta") for shape in shapes)
+            first, second = (stand_in(shape, dtype) for shape in shapes)
             value = Value(name, node=node, metas=(first, second), nonnegative=len(inputs) == 1)
             self.values[name] = value
         self.images = self.values[inputs[0][0]]
         self.walk(self.model.graph)
-        outputs = [self.operand(self.values[o.name]) for o in self.model.graph.output]
+        outputs = [self.operand(self._plain_output(o.name)) for o in self.model.graph.output]
         outputs = [self._as_node(output) for output in outputs]
         self.graph.output(outputs[0] if len(outputs) == 1 else tuple(outputs))
         self.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
@@ -83,12 +84,25 @@ class Builder:
         twin.delete_all_unused_submodules()
         return twin.eval()
 
+    def _value(self, name: str) -> Value:
+        if name not in self.values:
+            raise UserError(
+                f"the twin lacks {name!r}, an output of a node of which it knows others"
+            )
+        return self.values[name]
+
+    def _plain_output(self, name: str) -> Value:
+        value = self._value(name)
+        if value.producer is None:
+            return value
+        return self.plain(value.producer, value)
+
     def walk(self, graph: onnx.GraphProto) -> None:
         """Write all nodes of a graph."""
         for proto in graph.node:
             call = Call(
                 proto,
-                [self.values[name] if name else None for name in proto.input],
+                [self._value(name) if name else None for name in proto.input],
                 self.opsets.get("" if proto.domain == "ai.onnx" else proto.domain, 1),
             )
             for name, value in zip(call.outputs, self._outputs(call), strict=False):
@@ -106,6 +120,9 @@ class Builder:
         if not tracking.takes_as_is(call):
             call.replace_inputs(lambda value: self.plain(call, value))
         results = handler(self, call)
+        ignored = [name for name in call.ignored if name not in _WITHOUT_EFFECT]
+        if ignored:
+            raise UserError(f"the twin knows no attribute {', '.join(ignored)} of {call}")
         results = results if isinstance(results, list) else [results]
         for name, value in zip(call.outputs, results, strict=False):
             if value.node is not None and "onnx_output" not in value.node.meta:
@@ -175,14 +192,14 @@ class Builder:
             name=target if kind == "call_module" else self._node_name(call),
         )
         node.meta["onnx_node"] = call.name
+        called = self.root.get_submodule(target) if kind == "call_module" else target
         results = []
         for which in (0, 1):
             feed = [fx.node.map_arg(a, partial(_which, metas, which)) for a in (args, kwargs)]
-            with torch.no_grad():
-                if kind == "call_module":
-                    results.append(_on_meta(self.root.get_submodule(target), *feed))
-                else:
-                    results.append(target(*feed[0], **feed[1]))
+            try:
+                results.append(result_of(called, *feed))
+            except (RuntimeError, IndexError) as error:
+                raise UserError(f"the twin cannot compute {call} ({first_line(error)})") from error
         value = Value("", node=node, metas=(results[0], results[1]))
         if isinstance(results[0], torch.Tensor):
             node.meta["shape"] = value.shape
@@ -225,9 +242,8 @@ class Builder:
         if value.metas is not None:
             return value.metas
         assert value.arrays is not None
-        first, second = (torch.empty(a.shape, device="meta") for a in value.arrays)
-        dtype = as_tensor(value.arrays[0][:0] if value.rank else value.arrays[0]).dtype
-        return first.to(dtype), second.to(dtype)
+        first, second = (as_tensor(array) for array in value.arrays)
+        return first, second
 
     def _as_node(self, operand: Any) -> fx.Node:
         """Return a node also for an output that is a constant number."""
@@ -248,12 +264,14 @@ class Builder:
         return self.readers[value.name] == 1
 
     def plain(self, call: Call, value: Value) -> Value:
-        """Return a value as ONNX has it: integers as integers, nothing left to multiply."""
-        if value.times_scale is None and value.grid is None:
+        """Return a value as ONNX has it: integers as such, nothing left to multiply by."""
+        if value.times_scale is not None:
+            return self.function(call, torch.div, value, value.times_scale.origin)
+        if isinstance(value.grid, Scale):
+            return self.function(call, to_integers, value, value.grid.origin, value.grid.zero_point)
+        if value.grid is None:
             return value
-        from squeezed.graphs.twin.integers import as_integers
-
-        return as_integers(self, call, value)
+        return self.function(call, to_integers, value, *grid_constants(value, value.grid))
 
     def alias(self, value: Value) -> Value:
         """Return a value under another name of the graph's."""
@@ -277,7 +295,30 @@ class Builder:
         return identifier(call.name)
 
 
+def grid_constants(x: Value, grid: Grid) -> tuple[Value, Value]:
+    """Return the scale and zero point of a grid in a shape that broadcasts to `x`."""
+    shape: tuple[int, ...] = ()
+    if grid.scale.ndim > 1:
+        shape = grid.scale.shape
+    elif grid.axis is not None:
+        shape = (-1, *[1] * (x.rank - 1 - grid.axis % x.rank))
+    scale, zero_point = grid.scale.reshape(shape), grid.zero_point.reshape(shape)
+    return (
+        Value(f"{x.name}_scale", arrays=(scale, scale)),
+        Value(f"{x.name}_zero_point", arrays=(zero_point, zero_point)),
+    )
+
+
 _RANDOM = {("", op) for op in ("RandomNormal", "RandomUniform", "Bernoulli", "Multinomial")}
+
+_WITHOUT_EFFECT = {
+    *("kernel_shape", "storage_order", "saturate", "stash_type", "momentum", "spatial", "is_test"),
+    *("seed", "ratio", "precision", "consumed_inputs", "layout", "training_mode", "nearest_mode"),
+    *("cubic_coeff_a", "exclude_outside", "extrapolation_value", "antialias", "accuracy_level"),
+    *("weight_prepacked", "softmax_precision", "qk_matmul_output_mode", "mask_filter_value"),
+    *("round_mode", "auto_pad", "output_dtype", "block_size", "axis", "dilations"),
+}
+"""Attributes that do not change what a call computes where nobody asks for them."""
 
 _INPUT_DTYPES = {
     onnx.TensorProto.BOOL: torch.bool,
@@ -325,12 +366,3 @@ def _which(
     metas: dict[fx.Node, tuple[torch.Tensor, torch.Tensor]], which: int, node: fx.Node
 ) -> torch.Tensor:
     return metas[node][which]
-
-
-def _on_meta(module: nn.Module, args: Any, kwargs: Any) -> Any:
-    """Return a module's result for inputs without numbers."""
-    state = {
-        name: torch.empty_like(tensor, device="meta")
-        for name, tensor in [*module.named_parameters(), *module.named_buffers()]
-    }
-    return torch.func.functional_call(module, state, args, kwargs)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from squeezed.graphs.twin import integers
+from squeezed.graphs.twin.absorbing import absorb, absorbed, times_constant
 from squeezed.graphs.twin.builder import Builder
-from squeezed.graphs.twin.layers import absorb
+from squeezed.graphs.twin.dynamic import multiply_by_scale
 from squeezed.graphs.twin.modules import Normalise
 from squeezed.graphs.twin.registry import operator
 from squeezed.graphs.twin.values import Array, Call, Value, as_tensor
@@ -132,17 +132,10 @@ def add(build: Builder, call: Call) -> Value:
     return build.function(call, _BINARY[call.op], a, b)
 
 
-def absorbed(build: Builder, call: Call, x: Value) -> Value:
-    """Return what a layer computes now that it has taken in a constant."""
-    assert x.node is not None
-    x.node.meta["onnx_output"] = call.outputs[0]
-    return Value("", node=x.node, metas=x.metas, layer=x.layer)
-
-
 @operator("Mul")
 def multiply(build: Builder, call: Call) -> Value:
     """Multiply; constants go into the layer before, x · sigmoid(x) and the like become layers."""
-    scaled = integers.multiply_by_scale(build, call)
+    scaled = multiply_by_scale(build, call)
     if scaled is not None:
         return scaled
     a, b = call[0], call[1]
@@ -158,13 +151,6 @@ def multiply(build: Builder, call: Call) -> Value:
     if b.constant:
         return times_constant(build, call, a, b.array)
     return build.function(call, torch.mul, a, b)
-
-
-def times_constant(build: Builder, call: Call, x: Value, factor: Array) -> Value:
-    """Write a multiplication by constants, into the layer before if it can be."""
-    if absorb(build, x, factor, None):
-        return absorbed(build, call, x)
-    return build.function(call, torch.mul, x, Value(f"{call.name}_factor", arrays=(factor, factor)))
 
 
 @operator("Div")

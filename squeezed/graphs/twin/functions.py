@@ -26,3 +26,13 @@ def expand_with_batch(
     """Return `x` expanded to the shape whose axes are a · n + b long, for n images."""
     n = images.shape[0]
     return x.expand([a * n + b for a, b in sizes])
+
+
+def from_integers(q: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor) -> torch.Tensor:
+    """Return the real numbers (q − zero point) · scale."""
+    return (q - zero_point) * scale
+
+
+def to_integers(x: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor) -> torch.Tensor:
+    """Return the integers, as floating-point numbers, of real numbers on a grid."""
+    return x / scale + zero_point

@@ -259,7 +259,13 @@ def argument(build: Builder, call: Call) -> Value:
     """The place of the highest or lowest number."""
     x, axis, keep = call[0], call.get("axis", 0), bool(call.get("keepdims", 1))
     if call.get("select_last_index", 0):
-        raise UserError(f"the twin knows no {call.op} of the last of equals ({call})")
+        return build.function(call, last_argument, x, axis, keep, call.op == "ArgMax")
     return build.function(
         call, {"ArgMax": torch.argmax, "ArgMin": torch.argmin}[call.op], x, axis, keep
     )
+
+
+def last_argument(x: torch.Tensor, axis: int, keepdim: bool, highest: bool) -> torch.Tensor:
+    """Return the last place of the highest or lowest number."""
+    x = x.flip(axis)
+    return x.shape[axis] - 1 - (x.argmax(axis, keepdim) if highest else x.argmin(axis, keepdim))

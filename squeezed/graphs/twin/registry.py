@@ -1,28 +1,26 @@
 """Which function builds which ONNX operator."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 from squeezed.graphs.twin.values import Call, Value
 
-if TYPE_CHECKING:
-    from squeezed.graphs.twin.builder import Builder
+Handler = Callable[[Any, Call], Value | list[Value]]
+"""Takes the builder and the call."""
 
-Handler = Callable[["Builder", Call], Value | list[Value]]
+AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
 HANDLERS: dict[tuple[str, str], Handler] = {}
 MICROSOFT = "com.microsoft"
 
 
-def operator(*names: str, domain: str = "") -> Callable[[Handler], Handler]:
+def operator(*names: str, domain: str = "") -> Callable[[AnyHandler], AnyHandler]:
     """Register a function for the operators `names` of `domain`.
 
     It gets the builder and the call, and returns the value of the first output or of each.
     """
 
-    def register(handler: Handler) -> Handler:
+    def register(handler: AnyHandler) -> AnyHandler:
         for name in names:
             HANDLERS[domain, name] = handler
         return handler

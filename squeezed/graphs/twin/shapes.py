@@ -22,6 +22,8 @@ Shape = tuple[int, ...]
 @operator("Identity", "Dropout")
 def identity(build: Builder, call: Call) -> Value:
     """What is nothing at all in evaluation."""
+    if call.op == "Dropout" and call.setting("training_mode", 2, False):
+        raise UserError(f"{call} is in training mode; export the network in evaluation mode")
     return build.alias(call[0])
 
 
@@ -348,6 +350,8 @@ def depth_first_to_space(x: torch.Tensor, block: int) -> torch.Tensor:
 @operator("SpaceToDepth")
 def space_to_depth(build: Builder, call: Call) -> Value:
     """Move blocks of pixels into channels, the block's place first."""
+    if call.get("mode", "DCR") == "CRD":
+        return build.module(call, nn.PixelUnshuffle(call.get("blocksize")), call[0])
     return build.function(call, space_to_depth_first, call[0], call.get("blocksize"))
 
 

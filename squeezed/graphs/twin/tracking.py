@@ -3,7 +3,7 @@
 import numpy as np
 
 from squeezed.graphs.twin.registry import MICROSOFT
-from squeezed.graphs.twin.values import Call, Grid, Value
+from squeezed.graphs.twin.values import Call, Grid, Scale, Value
 
 
 def _names(text: str) -> frozenset[str]:
@@ -62,7 +62,7 @@ def follow(call: Call, value: Value) -> None:
         value.grid = _common_grid(call)
     if value.lattice is None and call.op in _KEEPS_LATTICE:
         lattices = [v.lattice for v in _data(call)]
-        if all(a is not None and a.axis is None and a.equals(lattices[0]) for a in lattices):
+        if all(a is not None and a.one_scale and a.equals(lattices[0]) for a in lattices):
             value.lattice = lattices[0]
     if value.times_scale is None and call.op in _KEEPS_SCALE and value.node is not None:
         value.times_scale = call[0].times_scale
@@ -78,12 +78,12 @@ def _data(call: Call) -> list[Value]:
     return call.inputs if call.op == "Concat" else [call[0]]
 
 
-def _common_grid(call: Call) -> Grid | None:
+def _common_grid(call: Call) -> Grid | Scale | None:
     grids = [value.grid for value in _data(call)]
     first = grids[0]
-    if isinstance(first, Grid) and first.axis is None:
+    if isinstance(first, Grid) and first.one_scale:
         if all(isinstance(grid, Grid) and first.equals(grid) for grid in grids):
             return first
-    elif first is not None and len(grids) == 1 and not isinstance(first, Grid):
-        return first  # type: ignore[return-value]
+    elif isinstance(first, Scale) and len(grids) == 1:
+        return first
     return None

@@ -10,10 +10,17 @@ from torch import fx
 from squeezed.foundation.errors import UserError, first_line
 from squeezed.graphs.twin import (  # noqa: F401  (they register their operators)
     activations,
+    attention,
+    dynamic,
     elementwise,
+    fused,
+    indexing,
     integers,
     layers,
+    norms,
     pooling,
+    quantized,
+    resize,
     shapes,
 )
 from squeezed.graphs.twin.builder import Builder

@@ -8,6 +8,7 @@ differs follows the batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +28,7 @@ class Grid:
     """Which real numbers the integers of a quantized tensor stand for: (q − zero point) · scale."""
 
     scale: Array
-    """float32, shape () or (channels,)."""
+    """float32, shape () or (channels,), or that of the tensor where blocks have their own."""
     zero_point: Array
     """Integers as float32, the scale's shape."""
     low: int
@@ -45,6 +46,11 @@ class Grid:
         )
 
     @property
+    def one_scale(self) -> bool:
+        """Whether one scale holds for the whole tensor."""
+        return self.scale.ndim == 0
+
+    @property
     def clamps_at_zero(self) -> bool:
         """Whether the lowest integer stands for zero, so that rounding to the grid is a ReLU."""
         return bool(np.all(self.zero_point == self.low))
@@ -52,9 +58,10 @@ class Grid:
 
 @dataclass(eq=False)
 class Scale:
-    """A scale that the graph computes from the activations, times constants: `factor` · scale."""
+    """A scale that the graph computes from the activations, times constants: `factor` · origin."""
 
-    origin: object
+    origin: Value
+    zero_point: Value | None = None
     factor: Array = field(default_factory=lambda: np.ones((), np.float32))
 
 
@@ -65,7 +72,7 @@ class Value:
     name: str
     node: fx.Node | None = None
     metas: tuple[torch.Tensor, torch.Tensor] | None = None
-    """The node's result for either batch size, on the meta device: shape and dtype, no numbers."""
+    """Stand-ins for the node's result for either batch size: shape and dtype, no numbers."""
     arrays: tuple[Array, Array] | None = None
     """What is known without an image, for either batch size (the same object if they agree)."""
     producer: Call | None = None
@@ -161,6 +168,7 @@ class Call:
         self.version = version
         self._inputs = list(inputs)
         self._attributes = {a.name: _attribute(a) for a in proto.attribute}
+        self._read: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._inputs)
@@ -180,13 +188,26 @@ class Call:
         """Return an input, or None where it is left out."""
         return self._inputs[position] if position < len(self._inputs) else None
 
+    def as_operator(self, op: str, inputs: Sequence[Value | None], **attributes: Any) -> Call:
+        """Return this call as one of another operator, with other inputs and further attributes."""
+        other = copy(self)
+        other.op, other.domain, other._inputs = op, "", list(inputs)
+        other._attributes = {**self._attributes, **attributes}
+        return other
+
     def replace_inputs(self, by: Callable[[Value], Value]) -> None:
         """Put other values in the place of the inputs."""
         self._inputs = [None if value is None else by(value) for value in self._inputs]
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return an attribute: a number, a string, a list or an array."""
+        self._read.add(name)
         return self._attributes.get(name, default)
+
+    @property
+    def ignored(self) -> list[str]:
+        """The attributes that nobody asked for."""
+        return sorted(set(self._attributes) - self._read)
 
     def array(self, position: int) -> Array | None:
         """Return an input that has to be constant, or None where it is left out."""
@@ -205,7 +226,7 @@ class Call:
         Arrays come as nested lists, scalars as numbers.
         """
         if name in self._attributes:
-            return self._attributes[name]
+            return self.get(name)
         array = self.array(position)
         return default if array is None else array.tolist()
 

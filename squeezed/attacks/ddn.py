@@ -1,0 +1,188 @@
+"""Decoupled direction and norm (Rony et al. 2019): the nearest adversarial image in few steps.
+
+Each step goes along the gradient, with a length of its own, and then onto the sphere around the
+original whose radius grows by γ while the image is classified correctly and shrinks by γ while it
+fools. There is no constant to search for, so a tenth of Carlini and Wagner's steps do.
+
+Two readings of our own leave the way as it is. The direction of the cross entropy's gradient is
+taken from the log-odds of the class, whose gradient is the same but for a positive factor that
+vanishes where a network is sure of itself. And an image that no gradient reaches stays where it
+is, where the authors (and foolbox) take a step in a random direction.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from squeezed.attacks.attacked import Attacked, Judge, attackable_images, bfloat16_slack
+from squeezed.attacks.objective import Margin
+from squeezed.attacks.victim import Victim
+from squeezed.foundation.errors import UserError
+
+FIRST_STEP, LAST_STEP = 1.0, 0.01
+"""Between these the length of a step falls along half a cosine."""
+ENLARGEMENTS = (1.0, 1.02, 1.05, 1.1)
+"""By how much a change may be enlarged to fool the judge, whose boundary is a little elsewhere."""
+
+
+@dataclass(frozen=True)
+class DDNSettings:
+    """The attack's settings, as the configuration names them."""
+
+    steps: int
+    """Gradient steps for each image."""
+    init_epsilon: float
+    """The first radius, in units of [0, 1]."""
+    gamma: float
+    """Share by which the radius grows or shrinks in a step."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that mean nothing.
+
+        Raises:
+            UserError: if there is no step, or the radius or γ is out of range.
+        """
+        if self.steps < 1:
+            raise UserError(f"the attack's steps is {self.steps}; it must be ≥ 1")
+        if not self.init_epsilon > 0:
+            raise UserError(f"the attack's init_epsilon is {self.init_epsilon}; it must be > 0")
+        if not 0 < self.gamma < 1:
+            raise UserError(f"the attack's gamma is {self.gamma}; it must be between 0 and 1")
+
+
+def ddn(
+    victim: Victim,
+    images: Tensor,
+    labels: Tensor,
+    settings: DDNSettings,
+    *,
+    targets: Tensor | None = None,
+    judge: Judge | None = None,
+) -> Attacked:
+    """Attack images.
+
+    Args:
+        victim: gives logits and gradients.
+        images: float32 (n, C, H, W), in [0, 1].
+        labels: int64 (n,), the true classes.
+        settings: the attack's.
+        targets: int64 (n,), a class for each image to be taken for; untargeted if None.
+        judge: maps any number of images to logits; the nearest image that was seen to fool counts
+            if the judge is fooled, too, enlarged by at most a tenth. Default: the victim in
+            float32.
+
+    Raises:
+        UserError: if an image is outside [0, 1], a label is no class, a target is no class or the
+            true one, or a logit is NaN.
+    """
+    attackable = attackable_images(victim, images, labels, targets, judge)
+    classes = labels if targets is None else targets
+    attacked = Attacked(
+        attackable=attackable,
+        success=torch.zeros(len(images), dtype=torch.bool),
+        best=images.clone(),
+        last=images.clone(),
+        iterations=torch.where(attackable, settings.steps, 0),
+    )
+    count = victim.rows(images.shape[1:])
+    waiting = attackable.nonzero()[:, 0]
+    for chosen in waiting.split(count) if len(waiting) else ():
+        missing = count - len(chosen)
+        padded = torch.cat([chosen, chosen[-1:].expand(missing)])
+        goal = _Goal(classes[padded].to(victim.device), targets is not None)
+        batch = images[padded].to(victim.device, memory_format=torch.channels_last)
+        found, best, last = _attack_batch(victim, batch, goal, settings)
+        chosen_only = slice(0, len(chosen))
+        attacked.success[chosen] = found[chosen_only].cpu()
+        attacked.best[chosen] = best[chosen_only].cpu()
+        attacked.last[chosen] = last[chosen_only].cpu()
+    _ask_judge(victim, judge, attacked, images, classes, targets is not None)
+    return attacked
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """What the attacker wants of each row."""
+
+    classes: Tensor
+    targeted: bool
+
+    def log_odds(self, logits: Tensor) -> Tensor:
+        """Return what is lowered: the class's log-odds (untargeted), or minus the target's."""
+        own = logits.gather(1, self.classes[:, None])[:, 0]
+        others = logits.scatter(1, self.classes[:, None], -torch.inf).logsumexp(dim=1)
+        return others - own if self.targeted else own - others
+
+
+def _attack_batch(
+    victim: Victim, images: Tensor, goal: _Goal, settings: DDNSettings
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return which rows were fooled, their nearest adversarial images and the last iterates."""
+    margin = Margin(goal.classes, goal.targeted, slack=bfloat16_slack(victim))
+    x, change = images, torch.zeros_like(images)
+    best, found = images.clone(), torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    # No image in the box is farther away than its farthest corner.
+    farthest = _lengths(torch.maximum(images, 1 - images))
+    nearest, radius = farthest.clone(), torch.full_like(farthest, settings.init_epsilon)
+    for step in range(settings.steps + 1):
+        logits, gradient = victim.step(x, goal.log_odds if step < settings.steps else None)
+        fooled = margin.fooled(logits)
+        distance = _lengths(change)
+        nearer = fooled & (distance <= nearest)
+        best[nearer] = x[nearer]
+        nearest = torch.where(nearer, distance, nearest)
+        found |= fooled
+        if step == settings.steps:
+            break
+        if gradient is not None:
+            length = _step_length(step / settings.steps)
+            scale = length / _lengths(gradient).clamp(min=torch.finfo(torch.float32).tiny)
+            change.addcmul_(gradient, _wide(scale), value=-1)
+        radius = radius * torch.where(fooled, 1 - settings.gamma, 1 + settings.gamma)
+        radius = torch.minimum(radius, farthest)
+        moved = _lengths(change)
+        change.mul_(_wide(torch.where(moved > 0, radius / moved, 0)))
+        x = (images + change).clamp_(0, 1)
+        change = x - images
+    return found, best, x
+
+
+def _step_length(progress: float) -> float:
+    return LAST_STEP + (FIRST_STEP - LAST_STEP) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def _ask_judge(
+    victim: Victim,
+    judge: Judge | None,
+    attacked: Attacked,
+    images: Tensor,
+    classes: Tensor,
+    targeted: bool,
+) -> None:
+    """Enlarge what does not fool the judge, and take it back where that does not help either."""
+    if judge is None and victim.precision == "fp32":
+        return
+    margin = Margin(classes, targeted)
+    pending = attacked.success.nonzero()[:, 0]
+    nearest = attacked.best[pending]
+    for factor in ENLARGEMENTS:
+        if not len(pending):
+            return
+        change = nearest - images[pending]
+        candidates = nearest if factor == 1 else (images[pending] + factor * change).clamp(0, 1)
+        logits = (judge or victim.logits)(candidates)
+        fooled = replace(margin, classes=classes[pending]).fooled(logits)
+        attacked.best[pending[fooled]] = candidates[fooled]
+        pending, nearest = pending[~fooled], nearest[~fooled]
+    attacked.success[pending] = False
+    attacked.best[pending] = images[pending]
+
+
+def _lengths(change: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(change, dim=(1, 2, 3))
+
+
+def _wide(per_row: Tensor) -> Tensor:
+    return per_row[:, None, None, None]

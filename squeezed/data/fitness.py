@@ -1,0 +1,91 @@
+"""Whether a prepared data set can bear what an experiment wants to learn from it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+MEMBERS = 2
+"""Images of a class among those embedded: one, and a neighbour of its own class."""
+
+SMALLEST_MAP = 4
+"""Images of a t-SNE of the lowest perplexity, 1."""
+
+
+def unfit(summary: Mapping[str, Any], experiment: Mapping[str, Any]) -> list[str]:
+    """Return what an analysis would refuse after all training, one sentence each.
+
+    To be asked before anything is trained; an empty list means that all can be done.
+
+    Args:
+        summary: the data set's (`squeezed.data.summary.summarise`).
+        experiment: its section of the configuration, complete.
+    """
+    return [*_unfit_to_train(summary, experiment), *_unfit_to_embed(summary, experiment)]
+
+
+def _unfit_to_train(summary: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[str]:
+    name = summary["name"]
+    if summary["n_classes"] < 2:
+        yield f"the data set {name} has a single class: two are needed to tell apart"
+    for split in ("train", "validation", "test"):
+        if not summary[f"n_{split}"]:
+            yield f"the data set {name} has no image in its split {split}"
+    shorter = min(summary["image_height"], summary["image_width"])
+    for section, training in _trainings(experiment):
+        padding = training["augmentation"]["crop_padding"]
+        if padding >= shorter:
+            yield (
+                f"{section}.augmentation.crop_padding is {padding}, but images are shifted by less "
+                f"than their side, and those of {name} have {shorter} pixels: set at most "
+                f"{shorter - 1}"
+            )
+
+
+def _unfit_to_embed(summary: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[str]:
+    name, embedding, tsne = summary["name"], experiment["embedding"], experiment["tsne"]
+    counts = dict(zip(summary["class_names"], summary["n_test_of_each_class"], strict=True))
+    if embedding["classes"]:
+        counts = {c: counts[c] for c in embedding["classes"] if c in counts}
+        if len(counts) < 2:
+            yield f"embedding.classes has {len(counts)} of the classes of {name}: two are needed"
+            return
+    rare = [c for c, count in counts.items() if count < MEMBERS]
+    if rare:
+        more = f" (and {len(rare) - 1} other classes)" if rare[1:] else ""
+        yield (
+            f"class {rare[0]}{more} of {name} has fewer than {MEMBERS} test images, and so no "
+            "neighbour of its own class can be found: add test images, or name the other classes "
+            "in embedding.classes"
+        )
+    elif embedding["images"] < MEMBERS * len(counts):
+        yield (
+            f"embedding.images is {embedding['images']}, but {MEMBERS} of each of {len(counts)} "
+            f"classes are needed: set at least {MEMBERS * len(counts)}, or fewer classes in "
+            "embedding.classes"
+        )
+    images = min(embedding["images"], sum(counts.values()))
+    if images < SMALLEST_MAP:
+        yield f"{images} test images of {name} are embedded, and a map needs {SMALLEST_MAP}"
+        return
+    # Each image's affinities span 3 × perplexity others.
+    too_many = {"tsne.perplexity": (int(3 * tsne["perplexity"]) >= images, (images - 1) // 3)}
+    for key, neighbours, most in (
+        ("tsne.neighbours", tsne["neighbours"], (images - 1) // 2),
+        ("embedding.neighbours", embedding["neighbours"], images - 1),
+    ):
+        too_many[key] = neighbours > most, most
+    for key, (is_too_many, most) in too_many.items():
+        if is_too_many:
+            yield (
+                f"{key} needs more than the {images} test images of {name} that are embedded: set "
+                f"it to at most {most}"
+            )
+
+
+def _trainings(section: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each training section with its place in the experiment."""
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            place = f"{where}.{key}" if where else key
+            if "augmentation" in value:
+                yield place, value
+            yield from _trainings(value, place)

@@ -1,0 +1,195 @@
+"""Claims about t-SNE maps and class activation maps (the paper's Figures 2 and 5)."""
+
+from squeezed.paper.claim import Claim
+from squeezed.paper.study import Study
+from squeezed.paper.verdict import Finding, Judgement, Need, judge, what_it_takes
+from squeezed.reporting.estimates import Estimate, metric
+from squeezed.reporting.margins import SCORE_MARGIN, exceeds
+from squeezed.reporting.measures import maps_depend_on_weights
+from squeezed.reporting.scores import CLUSTER_SCORES, Score, advantage, map_scores
+from squeezed.reporting.vocabulary import in_words, listed
+from squeezed.reporting.wording import plain, with_interval
+
+METHOD = "guided_backprop"
+MAP_SCORES = map_scores(METHOD)
+CONTROLS = {
+    "random": "a random map",
+    "centre": "a spot in the centre of every image",
+    "edge": "an edge detector that knows no network",
+}
+
+
+def judge_none_worse(study: Study) -> Judgement:
+    """Judge: no variant's clusters are worse than the baseline's, by any of three scores."""
+    findings, ours = [], []
+    for variant in study.compressed:
+        name = in_words(variant)
+        for score in CLUSTER_SCORES:
+            gain = advantage(study, variant, score)
+            findings.append(
+                Finding(
+                    variant,
+                    exceeds(gain, -score.margin),
+                    f"{name}: no score for {score.name}."
+                    if gain is None
+                    else f"{name} differs by {with_interval(gain, score.form)} ({score.name}).",
+                    what_it_takes(gain, -score.margin, f"the result {score.analysis} of {name}"),
+                )
+            )
+            if gain is not None and score is CLUSTER_SCORES[0]:
+                ours.append(f"{name} {with_interval(gain, score.form)}")
+    words = ["neighbours in the map:", *ours] if ours else []
+    return judge(findings, words, _cluster_doubts(study))
+
+
+def _cluster_doubts(study: Study) -> list[str]:
+    """Doubt scores that the pixels reach without any network."""
+    doubts = []
+    for score in CLUSTER_SCORES:
+        ours = metric(study, "baseline", score.analysis, score.metric)
+        pixels = metric(study, "baseline", score.analysis, f"pixels_{score.metric}")
+        if ours is not None and pixels is not None and pixels.value >= ours.value:
+            doubts.append(
+                f"By {score.name}, the pixels alone cluster as well as the baseline's features "
+                f"({plain(pixels.value)} against {plain(ours.value)})."
+            )
+    return doubts
+
+
+def judge_quantized_best(study: Study) -> Judgement:
+    """Judge: the quantized model's clusters are the most distinct, by a clear difference."""
+    findings, ours = [], []
+    rivals = [v for v in study.variants if v != "quantized"]
+    for score in CLUSTER_SCORES:
+        gains = {v: advantage(study, "quantized", score, v) for v in rivals}
+        known = {v: gain for v, gain in gains.items() if gain is not None}
+        if not known:
+            findings.append(
+                Finding(
+                    score.name,
+                    None,
+                    f"No scores for {score.name}.",
+                    Need(f"the result {score.analysis} of Quantized"),
+                )
+            )
+            continue
+        rival = min(known, key=lambda v: known[v].value)
+        gain = known[rival]
+        words = f"{with_interval(gain, score.form)} ({score.name}, against {in_words(rival)})"
+        ours.append(f"{score.name} {with_interval(gain, score.form)}")
+        findings.append(
+            Finding(
+                score.name,
+                exceeds(gain, score.margin),
+                f"Against its closest rival the quantized model scores {words}.",
+                what_it_takes(gain, score.margin, f"the result {score.analysis}"),
+            )
+        )
+    return judge(findings, ours)
+
+
+def judge_localisation(study: Study) -> Judgement:
+    """Judge: maps are as good in every variant, and better in the quantized one."""
+    findings, ours = [], []
+    for variant in study.compressed:
+        gains = [(score, advantage(study, variant, score)) for score in MAP_SCORES]
+        known = [(score, gain) for score, gain in gains if gain is not None]
+        findings.append(_preserved(variant, known))
+        if variant == "quantized":
+            findings.append(_enhanced(known))
+        if known:
+            score, gain = known[-1]
+            ours.append(f"{in_words(variant)} {with_interval(gain, score.form)}")
+    words = [f"{_last_score(study)}:", *ours] if ours else []
+    return judge(findings, words, _map_doubts(study))
+
+
+def _last_score(study: Study) -> str:
+    known = [s.name for s in MAP_SCORES if study.any_value(s.analysis, s.metric) is not None]
+    return known[-1] if known else ""
+
+
+def _preserved(variant: str, known: list[tuple[Score, Estimate]]) -> Finding:
+    name = in_words(variant)
+    if not known:
+        return Finding(variant, None, f"{name}: no map.", Need(f"the result cam of {name}"))
+    states = {score: exceeds(gain, -score.margin) for score, gain in known}
+    words = ", ".join(f"{score.name} {with_interval(g, score.form)}" for score, g in known)
+    holds = False if False in states.values() else None if None in states.values() else True
+    needs = next(
+        (what_it_takes(gain, -score.margin, "") for score, gain in known if states[score] is None),
+        None,
+    )
+    worse = [score.name for score, state in states.items() if state is False]
+    tail = f" So it is worse by {listed(worse)}." if worse else ""
+    return Finding(variant, holds, f"{name}, better than the baseline by: {words}.{tail}", needs)
+
+
+def _enhanced(known: list[tuple[Score, Estimate]]) -> Finding:
+    if not known:
+        return Finding("enhanced", None, "Quantized: no map.", Need("the result cam of Quantized"))
+    states = [exceeds(gain, score.margin) for score, gain in known]
+    best, gain = max(known, key=lambda pair: pair[1].value)
+    holds = True if True in states else None if None in states else False
+    return Finding(
+        "enhanced",
+        holds,
+        f"Quantized's largest gain is {with_interval(gain, best.form)} ({best.name}): "
+        f"{'clearly better' if holds else 'not clearly better'}.",
+        what_it_takes(gain, best.margin, ""),
+    )
+
+
+def _map_doubts(study: Study) -> list[str]:
+    doubts = []
+    for control, words in CONTROLS.items():
+        for score in MAP_SCORES[::2]:
+            ours = metric(study, "baseline", "cam", score.metric)
+            theirs = metric(study, "baseline", "cam", score.metric.replace(METHOD, control))
+            if ours is None or theirs is None:
+                continue
+            if theirs.value >= ours.value:
+                doubts.append(
+                    f"By {score.name}, {words} does as well as the baseline's own maps "
+                    f"({plain(theirs.value)} against {plain(ours.value)})."
+                )
+    if maps_depend_on_weights(study, METHOD) is False:
+        random = metric(study, "baseline", "cam", f"{METHOD}_randomised_rank_correlation")
+        unrelated = metric(study, "baseline", "cam", f"{METHOD}_unrelated_rank_correlation")
+        doubts.append(
+            "With every layer re-initialised, guided backpropagation still draws maps that "
+            f"correlate by {with_interval(random, plain)} with those of the trained network "
+            f"(maps of different images: {with_interval(unrelated, plain)}), so that they show the "
+            "image more than what was learned."
+        )
+    return doubts
+
+
+CLAIMS = [
+    Claim(
+        "clusters_not_worse",
+        "No compressed variant's classes cluster worse than the baseline's.",
+        "IV-C3a, Figure 2",
+        lambda dataset: ["by eye, no figure"] if dataset == "imagenet" else [],
+        "Neighbours in the map and in the features within one point of the baseline's or better, "
+        f"silhouette within {SCORE_MARGIN}.",
+        judge_none_worse,
+    ),
+    Claim(
+        "quantized_clusters_best",
+        "The quantized model shows the most distinct clusters.",
+        "IV-C3a, Figure 2",
+        lambda dataset: ["by eye, no figure"] if dataset == "imagenet" else [],
+        f"It scores higher than its closest rival by over one point (silhouette: {SCORE_MARGIN}).",
+        judge_quantized_best,
+    ),
+    Claim(
+        "localisation",
+        "Localisation is preserved, and even enhanced by quantization.",
+        "IV-C3b, V, Figure 5",
+        lambda dataset: ["by eye, no figure"] if dataset == "svhn" else [],
+        f"Scores of the maps within {SCORE_MARGIN} of the baseline's or better; quantized better "
+        "by more than that; maps must beat their controls and depend on the trained weights.",
+        judge_localisation,
+    ),
+]

@@ -1,0 +1,184 @@
+"""The paper as a lens of the report: its figures, questions, claims and contradictions.
+
+Where no experiment has the paper's recipes, nothing of it is in the report.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from squeezed.paper import printed
+from squeezed.paper.catalogue import JudgedClaim, judge_all
+from squeezed.paper.contradictions import find_contradictions
+from squeezed.paper.questions import questions_of
+from squeezed.paper.roles import CLAIMS
+from squeezed.paper.study import study_of
+from squeezed.paper.verdict import Verdict
+from squeezed.reporting.blocks import Block
+from squeezed.reporting.collection import Experiment
+from squeezed.reporting.lens import LensSection, Printed, Warning
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What the section of claims shows."""
+
+    judged: Sequence[Sequence[JudgedClaim]]
+    """By experiment."""
+    roles: Sequence[str]
+    """Sentences that say which variants are meant, where their names do not."""
+
+    @property
+    def many(self) -> bool:
+        """Whether there are several experiments."""
+        return len(self.judged) > 1
+
+    @property
+    def groups(self) -> list[list[JudgedClaim]]:
+        """The judged claims, those of one claim together."""
+        return [list(group) for group in zip(*self.judged, strict=True)]
+
+    @property
+    def tally(self) -> dict[Verdict, int]:
+        """How often each verdict was reached; those never reached are left out."""
+        reached = [one.judgement.verdict for judged in self.judged for one in judged]
+        return {verdict: reached.count(verdict) for verdict in Verdict if verdict in reached}
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The claims with their verdicts, one row for each claim and experiment."""
+        return pd.DataFrame(
+            [
+                {
+                    "claim": one.claim.key,
+                    "experiment": one.experiment,
+                    "verdict": one.judgement.verdict.value,
+                    "sentence": one.claim.sentence,
+                    "where": one.claim.where,
+                    "paper": "; ".join(one.paper),
+                    "ours": "; ".join(one.judgement.ours),
+                    "reason": one.judgement.reason,
+                    "needs": one.judgement.needs,
+                }
+                for judged in self.judged
+                for one in judged
+            ]
+        )
+
+
+class PaperLens:
+    """Looks at experiments as the paper does."""
+
+    name = "paper"
+    class_words = printed.IMAGENET_WORDS
+
+    def subtitle(self, experiments: Sequence[Experiment]) -> str:
+        """Say what is reproduced."""
+        found = any(study_of(experiment) for experiment in experiments)
+        return f"A reproduction of {printed.AUTHORS}, “{printed.TITLE}”" if found else ""
+
+    def printed(
+        self, experiment: Experiment, analysis: str, metric: str, variant: str
+    ) -> Printed | None:
+        """Return the paper's figure for a variant in one of its roles, on its own data."""
+        study = study_of(experiment)
+        if study is None or study.paper_dataset is None:
+            return None
+        role = next((role for role, name in study.roles.items() if name == variant), "")
+        if analysis in ("evaluation", "inference_timing"):
+            return _of_table_one(study.paper_dataset, role, metric)
+        if analysis in (study.protocol, study.arrangement, "attack_timing"):
+            return _of_table_two(study.paper_dataset, role, metric)
+        return None
+
+    def remark(self, experiment: Experiment, block: str) -> str:
+        """Say which of the paper's tables and figures a block is."""
+        study = study_of(experiment)
+        if study is None:
+            return ""
+        beside = "; small grey figures are the paper's" if study.paper_dataset else ""
+        attacks = {study.protocol: "", study.arrangement: " with the gradient that the paper used"}
+        remarks = {
+            "overview": "Hollow diamonds are the paper's figures." if beside else "",
+            "performance": f"The paper's Table I{beside}.",
+            "tsne": "The paper's Figure 2.",
+            "cam_guided_backprop": "The paper's Figure 5.",
+            **{
+                key: f"The paper's settings{gradient}, as in its Table II{beside}."
+                for key, gradient in attacks.items()
+            },
+        }
+        return remarks.get(block, "")
+
+    def questions(self, experiment: Experiment) -> list[tuple[str, str]]:
+        """Return the paper's questions with our answers."""
+        study = study_of(experiment)
+        return questions_of(study) if study else []
+
+    def warnings(self, experiment: Experiment) -> list[Warning]:
+        """Return the claims that do not hold, or only seem to."""
+        study = study_of(experiment)
+        judged = judge_all(study) if study else []
+        warnings = []
+        # What is undecided counts where it is doubtful whatever the figure will be.
+        for verdict in (Verdict.NOT_SUPPORTED, Verdict.UNDECIDED, Verdict.NOT_REPRODUCED):
+            for one in judged:
+                judgement = one.judgement
+                if judgement.verdict is verdict and (
+                    judgement.doubts or verdict is not Verdict.UNDECIDED
+                ):
+                    because = judgement.doubts or [f.sentence for f in judgement.findings]
+                    warnings.append(Warning(one.claim.sentence, because[0]))
+        return warnings
+
+    def sections(self, experiments: Sequence[Experiment]) -> list[LensSection]:
+        """Return the claims and what does not add up in the paper."""
+        claims = _claims(experiments)
+        if not claims.judged:
+            return []
+        return [
+            LensSection(CLAIMS.key, CLAIMS.title, claims),
+            LensSection(
+                "contradictions", "What does not add up in the paper", find_contradictions()
+            ),
+        ]
+
+    def files(self, experiment: Experiment) -> list[tuple[Block, pd.DataFrame]]:
+        """Return the table of the claims."""
+        claims = _claims([experiment])
+        return [(CLAIMS, claims.frame)] if claims.judged else []
+
+
+LENS = PaperLens()
+
+
+def _claims(experiments: Sequence[Experiment]) -> Claims:
+    studies = [study for experiment in experiments if (study := study_of(experiment))]
+    return Claims([judge_all(s) for s in studies], [s.renamed for s in studies if s.renamed])
+
+
+def _of_table_one(dataset: str, role: str, metric: str) -> Printed | None:
+    rows = printed.TABLE_ONE[dataset]
+    if role not in rows:
+        return None
+    row, base = rows[role], rows["baseline"]
+    figures = {
+        "top1_accuracy": Printed(row.accuracy, f"{100 * row.accuracy:.1f} %"),
+        "onnx_size_bytes": Printed(1e6 * row.size_mb, f"{row.size_mb:g} MB"),
+        "time_10000_s": Printed(row.time_10000_s, f"{row.time_10000_s:,.6g} s"),
+        "speedup": Printed(
+            base.time_10000_s / row.time_10000_s, f"{base.time_10000_s / row.time_10000_s:.2f}×"
+        ),
+    }
+    return figures.get(metric)
+
+
+def _of_table_two(dataset: str, role: str, metric: str) -> Printed | None:
+    row = printed.TABLE_TWO.get(dataset, {}).get(role)
+    if row is None:
+        return None
+    if metric == "attack_time_per_image_ms":
+        return Printed(row.time_ms, f"{row.time_ms:,.0f} ms")
+    value = getattr(row, metric, None)
+    return None if value is None else Printed(value, f"{100 * value:.1f} %")

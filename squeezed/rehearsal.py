@@ -1,0 +1,95 @@
+"""The rehearsal: every recipe and every analysis, tried on an untrained network and a few images.
+
+What the configuration and the architecture decide is found here, before anything is trained: a step
+that cannot work is refused in one sentence, and an analysis that cannot is said to be left out.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+
+from squeezed.configuration.recipes import GRAPH, Recipe, recipes_of
+from squeezed.data.dataset import Dataset
+from squeezed.data.few import FewOfEach
+from squeezed.foundation.errors import UserError
+from squeezed.foundation.progress import track
+from squeezed.graphs.export import export_network
+from squeezed.networks.classifier import Classifier
+from squeezed.networks.network_file import NetworkCard
+from squeezed.steps.resolve import step_of
+from squeezed.steps.step import Workshop
+
+IMAGES = 4
+"""Of each split: a rehearsal asks whether something works, not how well."""
+SHORT = {"epochs": 0, "processes": 1, "calibration_images": IMAGES}
+"""What is set to other values for a rehearsal, wherever it stands in a recipe."""
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What became of one variant in the rehearsal."""
+
+    recipe: Recipe
+    network: tuple[Classifier, NetworkCard] | None
+    """None where its step makes a graph."""
+    graph: onnx.ModelProto
+
+
+def rehearse(experiment: Mapping[str, Any], dataset: Dataset) -> Iterator[Rehearsed]:
+    """Make each variant of an experiment, untrained, parents before children.
+
+    Args:
+        experiment: its `architecture` and its completed `variants`.
+        dataset: the experiment's.
+
+    Raises:
+        UserError: if a recipe cannot be made, naming the variant.
+    """
+    workshop = Workshop(
+        dataset=FewOfEach(dataset, IMAGES),
+        seed=0,
+        device="cpu",
+        threads=1,
+        resume_path=None,
+        architecture=experiment["architecture"],
+    )
+    made: dict[str, Rehearsed] = {}
+    recipes = recipes_of(experiment)
+    for name, recipe in track(recipes.items(), "recipes rehearsed", total=len(recipes)):
+        try:
+            made[name] = _make(recipe, made, workshop)
+        except UserError as error:
+            raise UserError(f"the variant {name!r} cannot be made: {error}") from error
+        yield made[name]
+
+
+def _make(recipe: Recipe, made: Mapping[str, Rehearsed], workshop: Workshop) -> Rehearsed:
+    function, settings = step_of(_shortened(recipe))
+    parent = made[recipe.parent] if recipe.parent else None
+    if recipe.makes == GRAPH:
+        assert parent is not None
+        return Rehearsed(recipe, None, function(parent.graph, settings, workshop).graph)
+    model, card = parent.network if parent and parent.network else (None, None)
+    result = function(model, card, settings, workshop)
+    structure = (result.card.architecture, result.card.arguments, result.card.edits)
+    if parent and card and structure == (card.architecture, card.arguments, card.edits):
+        graph = parent.graph  # other weights in the same places: nothing new to export
+    else:
+        graph = export_network(result.model, result.card.image_size)
+    return Rehearsed(recipe, (result.model, result.card), graph)
+
+
+def _shortened(recipe: Recipe) -> Recipe:
+    """Return a recipe that trains and calibrates as little as it can."""
+
+    def shorten(settings: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: shorten(value) if isinstance(value, dict) else SHORT.get(key, value)
+            for key, value in settings.items()
+        }
+
+    settings = shorten(copy.deepcopy(dict(recipe.settings)))
+    return Recipe(recipe.name, recipe.step, recipe.parent, recipe.makes, settings)

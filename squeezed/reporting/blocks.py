@@ -1,0 +1,192 @@
+"""The blocks of the report: what each table and figure is called, what it says, where it goes.
+
+Written once, for the page, the files beside it, the rule's outputs and `snakemake --report`. Loads
+no library: the workflow reads it while it builds the graph.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MAP_METHODS = {"guided_backprop": "guided backpropagation", "grad_cam": "Grad-CAM"}
+ATTACK_METHODS = {"carlini_wagner": "Carlini–Wagner L2"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A table or a figure of an experiment."""
+
+    key: str
+    kind: str
+    """`tables` (a CSV), `figures` (an SVG), or `page` (in the page alone)."""
+    title: str
+    caption: str
+    maker: str = ""
+    """What makes it, a name in `contents`; left out: its key."""
+    subject: str = ""
+    """The attack or the method that it is about."""
+
+    def file(self, experiment: str) -> str:
+        """Return its file, relative to the report."""
+        return f"{self.kind}/{experiment}/{self.key}.{'csv' if self.kind == 'tables' else 'svg'}"
+
+    def caption_file(self, experiment: str) -> str:
+        """Return the file of its caption for `snakemake --report`, relative to the report."""
+        return f"captions/{experiment}/{self.kind}/{self.key}.rst"
+
+
+def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) -> list[Block]:
+    """Return the blocks of an experiment in the order of reading, tables first.
+
+    Args:
+        attacks: the configured attacks with their settings (empty where these are not known).
+        methods: how activation maps are made, of `MAP_METHODS`.
+    """
+    methods = list(methods)
+    return [
+        Block(
+            "performance",
+            "tables",
+            "Accuracy, size and time",
+            "Every variant deployed and run by the same engine with the same threads and batch "
+            "size. Brackets are 95 % intervals.",
+        ),
+        Block(
+            "storage",
+            "tables",
+            "Where compression shows, and where it does not",
+            "Sizes after gzip, what is left to store and to multiply, and memory. Below, each "
+            "figure that a variant does not improve, with the reason.",
+        ),
+        Block(
+            "engines",
+            "tables",
+            "What the engines really execute",
+            "How many layers with weights run in 8 bits, what other engines make of the same file, "
+            "and how often they predict another class.",
+        ),
+        Block(
+            "gate",
+            "tables",
+            "The gate: is it robust, or only hard to differentiate?",
+            "Checks that every robustness figure has to pass before it is believed; below each "
+            "figure, what it is held against.",
+        ),
+        *(_attack(name, settings) for name, settings in attacks.items()),
+        Block(
+            "variations",
+            "tables",
+            "How much single settings of the attack matter",
+            "Each setting is changed alone, for one variant.",
+        ),
+        Block(
+            "embedding",
+            "tables",
+            "Scores of the features and their maps",
+            "Features of the same test images in all variants, and their t-SNE maps. A score means "
+            "something only above the controls, which need no network.",
+        ),
+        *(
+            Block(
+                f"cam_{method}",
+                "tables",
+                f"Scores of the activation maps ({_method(method)})",
+                "Deletion: less is better; insertion: more is better. A score means something only "
+                "above the controls, which know no network; intervals are over images.",
+                "cam",
+                method,
+            )
+            for method in methods
+        ),
+        Block(
+            "training",
+            "tables",
+            "Training and recovery",
+            "What was trained, and the epoch that validation images chose. Test images are read "
+            "once, for the results.",
+        ),
+        Block(
+            "tradeoff",
+            "figures",
+            "What accuracy costs",
+            "Accuracy against size, speed and robustness. Variants that differ in one number of "
+            "their recipe are joined, from their parent on; lines are 95 % intervals.",
+        ),
+        Block(
+            "robustness",
+            "figures",
+            "Robust accuracy against the attacker's budget",
+            "How many images stay correctly classified when the attacker may change them by up to "
+            "this L2 length. The curves say more than any single figure: lower is easier to fool.",
+        ),
+        Block(
+            "adversarial",
+            "figures",
+            "What fools each variant",
+            "Two test images, the nearest image that the attack found to fool each variant, and "
+            "the difference enlarged (grey: no change). Under each picture the predicted class "
+            "with its probability.",
+        ),
+        Block(
+            "tsne",
+            "figures",
+            "Maps of the features (t-SNE)",
+            "Each dot is a test image, the same ones in every panel, placed so that images with "
+            "similar features are near each other; crosses are images that the variant gets wrong. "
+            "Maps start from PCA and are turned and scaled onto the baseline's. The figure above "
+            "each panel is how often an image's neighbours in the map vote for its class, with its "
+            "95 % interval: judge by it, not by the eye.",
+        ),
+        Block(
+            "tsne_interactive",
+            "page",
+            "The same maps, to explore",
+            "Point at a dot: its picture, its true class and what each variant predicts. The same "
+            "image is ringed in every panel. Squares are images that the variant gets wrong.",
+        ),
+        *(
+            Block(
+                f"cam_{method}",
+                "figures",
+                f"Where the networks look ({_method(method)})",
+                "How strongly each pixel speaks for the class that the variant predicts. Each map "
+                "has its own full heat, the value that half a per cent of its pixels exceed. Under "
+                "each map: the predicted class and its probability.",
+                "cam_maps",
+                method,
+            )
+            for method in methods
+        ),
+        Block(
+            "training_curves",
+            "figures",
+            "Validation accuracy while training",
+            "Of images held out of the training images; the best epoch is kept.",
+        ),
+    ]
+
+
+def _method(method: str) -> str:
+    return MAP_METHODS.get(method, method.replace("_", " "))
+
+
+def _attack(name: str, settings: Mapping[str, Any]) -> Block:
+    """Return the block of one attack; its caption says how it was set."""
+    told = ""
+    if settings:
+        method = settings.get("method", "carlini_wagner")
+        told = (
+            f"{ATTACK_METHODS.get(method, method)}: {settings.get('iterations')} steps at a "
+            f"learning rate of {settings.get('learning_rate')}. "
+        )
+        if not settings.get("straight_through", True):
+            told += "The gradient is the true one of rounding, which is zero. "
+    return Block(
+        f"attack_{name}",
+        "tables",
+        f"Attack “{name.replace('_', ' ')}”",
+        f"{told}The same test images for every variant. Judge robustness by the length of the "
+        "changes, and only where the gate calls it reliable.",
+        "attack",
+        name,
+    )

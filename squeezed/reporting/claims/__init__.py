@@ -1,1 +1,0 @@
-"""The paper's conclusions, each with the rule that judges it."""

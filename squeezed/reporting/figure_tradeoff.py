@@ -1,0 +1,127 @@
+"""What accuracy costs: against size, speed and robustness, with sweeps as curves."""
+
+from collections.abc import Callable, Mapping
+
+from matplotlib.axes import Axes
+
+from squeezed.reporting.collection import Experiment
+from squeezed.reporting.colours import Colour, colours_of
+from squeezed.reporting.estimates import Estimate
+from squeezed.reporting.measures import accuracy, distance_ratio, ratio_to_baseline, speedup
+from squeezed.reporting.style import (
+    GRID,
+    legend_below,
+    legend_height,
+    new_figure,
+    styled,
+    to_svg,
+)
+from squeezed.reporting.sweeps import sweeps_of
+from squeezed.reporting.vocabulary import in_words, listed
+from squeezed.reporting.wording import percent, times
+
+WIDTH, HEIGHT = 9.0, 3.1
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
+Measure = Callable[[Experiment, str], Estimate | None]
+
+
+def _size(experiment: Experiment, variant: str) -> Estimate | None:
+    return ratio_to_baseline(experiment, variant, "evaluation", "onnx_size_bytes")
+
+
+def _distance(experiment: Experiment, variant: str) -> Estimate | None:
+    return distance_ratio(experiment, variant)
+
+
+COSTS: dict[str, Measure] = {
+    "Deployed file, of the baseline's": _size,
+    "Speed-up": speedup,
+    "Change that fools it, of the baseline's": _distance,
+}
+"""What accuracy is drawn against: all ratios to the baseline."""
+
+
+def draw_tradeoff(experiment: Experiment) -> str | None:
+    """Return the figure as an SVG element, or None where less than two variants have a place."""
+    accuracies = {v: accuracy(experiment, v) for v in experiment.variants}
+    panels = {
+        title: {
+            v: (x, y)
+            for v, y in accuracies.items()
+            if y is not None and (x := measure(experiment, v)) is not None
+        }
+        for title, measure in COSTS.items()
+    }
+    panels = {title: points for title, points in panels.items() if len(points) > 1}
+    if not panels:
+        return None
+    colours = colours_of(experiment)
+    shown = [v for v in experiment.variants if any(v in points for points in panels.values())]
+    markers = _markers(experiment)
+    labels = [in_words(v) for v in shown]
+    width = WIDTH * max(2, len(panels)) / len(COSTS)
+    with styled():
+        figure = new_figure(width, HEIGHT + legend_height(labels, width))
+        row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, (title, points) in zip(row, panels.items(), strict=True):
+            _join(axes, experiment, points, colours)
+            for variant, (x, y) in points.items():
+                _draw_point(axes, x, y, colours[variant].light, markers[variant])
+            axes.set_xlabel(title)
+            axes.grid(axis="y")
+            axes.axvline(1, color=GRID, lw=0.8, zorder=0)
+        row[0].set_ylabel("Accuracy (%)")
+        handles = [
+            row[0].plot([], [], ls="", marker=markers[v], ms=6, color=colours[v].light)[0]
+            for v in shown
+        ]
+        legend_below(figure, handles, labels)
+        description = _description(experiment, panels)
+        return to_svg(figure, f"tradeoff-{experiment.name}", description, colours.values())
+
+
+def _markers(experiment: Experiment) -> dict[str, str]:
+    """Return a marker for each variant, the same for those of one step."""
+    recipes = experiment.recipes
+    steps = {v: recipes[v].step if v in recipes else v for v in experiment.variants}
+    order = list(dict.fromkeys(steps.values()))
+    return {v: MARKERS[order.index(step) % len(MARKERS)] for v, step in steps.items()}
+
+
+def _draw_point(axes: Axes, x: Estimate, y: Estimate, colour: str, marker: str) -> None:
+    axes.plot(x.value, 100 * y.value, marker, color=colour, ms=6, zorder=3)
+    axes.plot(x.ends, [100 * y.value] * 2, "-", color=colour, lw=1, zorder=2)
+    axes.plot([x.value] * 2, [100 * end for end in y.ends], "-", color=colour, lw=1, zorder=2)
+
+
+def _join(
+    axes: Axes,
+    experiment: Experiment,
+    points: Mapping[str, tuple[Estimate, Estimate]],
+    colours: Mapping[str, Colour],
+) -> None:
+    """Join the points of each sweep; those of one parent from that parent on."""
+    recipes = experiment.recipes
+    for sweep in sweeps_of(recipes):
+        parents = {recipes[v].parent for v in sweep.variants}
+        line = [*(parents if len(parents) == 1 else ()), *sweep.variants]
+        drawn = [points[v] for v in line if v in points]
+        colour = colours[sweep.variants[len(sweep.variants) // 2]].light
+        x, y = [x.value for x, _ in drawn], [100 * y.value for _, y in drawn]
+        axes.plot(x, y, "-", color=colour, lw=1.4, alpha=0.7, zorder=1)
+
+
+def _description(
+    experiment: Experiment, panels: Mapping[str, Mapping[str, tuple[Estimate, Estimate]]]
+) -> str:
+    told = {
+        title: [f"{in_words(v)} {times(x.value)} at {percent(y.value)}" for v, (x, y) in p.items()]
+        for title, p in panels.items()
+    }
+    points = "; ".join(f"{title}: {', '.join(words)}" for title, words in told.items())
+    sweeps = [
+        f"{listed([in_words(v) for v in sweep.variants])} by {sweep.setting}"
+        for sweep in sweeps_of(experiment.recipes)
+    ]
+    joined = f" Joined: {'; '.join(sweeps)}." if sweeps else ""
+    return f"Accuracy against cost. {points}.{joined}"

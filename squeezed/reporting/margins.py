@@ -1,0 +1,33 @@
+"""The margins below which a difference counts as none, and the comparisons that keep to them."""
+
+from squeezed.reporting.estimates import TOO_FEW_REPEATS, Estimate
+
+SHARE_MARGIN = 0.01
+"""Accuracies that differ by less than one point count as equal."""
+TIME_MARGIN = 1.02
+"""Speed-ups below 2 % count as none."""
+SIZE_MARGIN = 1.02
+"""Files that differ by less than 2 % count as equally large."""
+SCORE_MARGIN = 0.02
+"""Silhouettes and areas under curves that differ by less than 0.02 count as equal."""
+DISTANCE_MARGIN = 0.05
+"""Attack distances that differ by less than 5 % count as equal."""
+
+
+def exceeds(estimate: Estimate | None, threshold: float) -> bool | None:
+    """Return whether a figure is at least a threshold, or None if its interval straddles it.
+
+    A figure without an interval is taken as exact, but for a time of too few repeats.
+    """
+    if estimate is None or estimate.basis == TOO_FEW_REPEATS:
+        return None
+    low, high = estimate.ends
+    return True if low >= threshold else False if high < threshold else None
+
+
+def stays_within(estimate: Estimate | None, threshold: float) -> bool | None:
+    """Return whether a figure is at most a threshold, or None if its interval straddles it."""
+    if estimate is None or estimate.basis == TOO_FEW_REPEATS:
+        return None
+    low, high = estimate.ends
+    return True if high <= threshold else False if low > threshold else None
