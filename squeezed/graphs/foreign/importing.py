@@ -14,13 +14,15 @@ import onnx
 
 from squeezed.data.dataset import Dataset
 from squeezed.foundation.errors import UserError
-from squeezed.foundation.files import sha256_of
+from squeezed.foundation.files import sha256_of, user_path
+from squeezed.foundation.source_stamp import source_stamp
 from squeezed.graphs.foreign.core import OnnxCore, run_session
 from squeezed.graphs.foreign.model import ForeignModel, open_foreign
 from squeezed.graphs.foreign.preprocessing import Preprocessing
 from squeezed.graphs.foreign.signature import Layout
 from squeezed.graphs.graph_file import GraphCard
 from squeezed.graphs.sizes import gzipped_bytes, size_bytes
+from squeezed.steps.step import MadeGraph, Workshop
 
 SAMPLE = 32
 TOLERANCE = 1e-3
@@ -49,52 +51,46 @@ class ImportSettings:
 
 
 @dataclass
-class ImportedGraph:
+class ImportedGraph(MadeGraph):
     """A graph made from a file, and what was found out of it."""
 
-    graph: onnx.ModelProto
     card: GraphCard
-    metrics: dict[str, Any]
+    """The data set's classes and preprocessing; variant and recipe are the script's to add."""
 
 
-def import_graph(
-    settings: ImportSettings, dataset: Dataset, *, variant: str, seed: int, threads: int
-) -> ImportedGraph:
+def import_graph(parent: None, settings: ImportSettings, workshop: Workshop) -> ImportedGraph:
     """Make a graph from an ONNX file, for a data set.
 
     Args:
+        parent: an import has none.
         settings: name the file, and what it wants.
-        dataset: whose images it is to judge; its training images tell probabilities from logits.
-        variant: the variant's name, for the card.
-        seed: the run's, for the card.
-        threads: of the engine.
+        workshop: with the data set whose images it is to judge; some training images tell
+            probabilities from logits.
 
     Raises:
         UserError: if the file is no classifier that fits the data set.
     """
     if settings.path is None:
         raise UserError("config.yaml: the step 'import' needs a path: the file to import")
+    path, dataset = user_path(settings.path), workshop.dataset
     indices = np.unique(np.linspace(0, len(dataset.train) - 1, SAMPLE).astype(int))
     sample = dataset.train.images(indices)
     model = open_foreign(
-        settings.path,
+        path,
         settings.preprocessing(),
         dataset.class_names,
         dataset.image_size,
         sample,
         labels=settings.outputs,
         layout=settings.layout,
-        threads=threads,
+        threads=workshop.threads,
     )
     graph = model.graph()
-    _check_same(model, graph, sample, threads)
-    card = card_of(model, settings.path, dataset, variant=variant, seed=seed)
-    return ImportedGraph(graph, card, _metrics(model, settings.path))
+    _check_same(model, graph, sample, workshop.threads)
+    return ImportedGraph(graph, _metrics(model, path), card_of(model, path, dataset))
 
 
-def card_of(
-    model: ForeignModel, path: str | Path, dataset: Dataset, *, variant: str, seed: int
-) -> GraphCard:
+def card_of(model: ForeignModel, path: Path, dataset: Dataset) -> GraphCard:
     """Return what the graph's file will say of it."""
     mean, std = model.preprocessing.normalisation(model.core.signature.channels)
     assert isinstance(model.core, OnnxCore)
@@ -103,9 +99,10 @@ def card_of(
         image_size=dataset.image_size,
         mean=[float(value) for value in mean],
         std=[float(value) for value in std],
-        architecture=Path(path).stem,
-        variant=variant,
-        seed=seed,
+        architecture=path.stem,
+        variant="",
+        seed=0,
+        **dataset.preprocessing,
         scheme=scheme_of(model.core.model),
     )
 
@@ -146,14 +143,14 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
-def _metrics(model: ForeignModel, path: str) -> dict[str, Any]:
-    file = Path(path)
+def _metrics(model: ForeignModel, path: Path) -> dict[str, Any]:
     return {
-        "original_sha256": sha256_of(file),
-        "original_size_bytes": size_bytes(file),
-        "original_gzipped_bytes": gzipped_bytes(file),
+        "original_sha256": sha256_of(path),
+        "original_stamp": source_stamp(str(path), path),
+        "original_size_bytes": size_bytes(path),
+        "original_gzipped_bytes": gzipped_bytes(path),
         "gives_probabilities": model.answers.probabilities,
         "batch_was_fixed": bool(model.core.signature.batch),
-        "notes": [f"{file.name} {note}" for note in model.notes],
+        "notes": [f"{path.name} {note}" for note in model.notes],
         "preprocessing": model.preprocessing.in_words(),
     }
