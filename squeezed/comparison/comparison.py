@@ -56,6 +56,8 @@ class Comparison:
     """What a reader should know, the most important first."""
     answers: Answers
     """Both models' answers to each image."""
+    pictures: Pictures
+    """The images."""
 
     @property
     def worst_classes(self) -> pd.DataFrame | None:
@@ -193,6 +195,7 @@ def compare_models(
         preprocessing_check=check,
         sentences=list(dict.fromkeys(sentences)),
         answers=answers,
+        pictures=pictures,
     )
 
 

@@ -28,7 +28,7 @@ def simulated(random, n, broken, fixed, other=0.0):
     answers = Answers(labels, before, after, sure < 0, sure < 0, sure, sure, np.zeros(n))
     nothing = pd.DataFrame([{"size_bytes": 1}, {"size_bytes": 1}])
     return Comparison(
-        summary_table(answers), None, nothing, nothing, nothing, nothing, None, [], answers
+        summary_table(answers), None, nothing, nothing, nothing, nothing, None, [], answers, None
     )
 
 

@@ -211,6 +211,17 @@ def test_dynamic_8_bits_see_each_image_alone(tmp_path):
     assert any("one by one" in note for note in model.notes)
 
 
+def test_dynamic_8_bits_for_one_image_are_freed(tmp_path):
+    source, target = saved(classifier(batch=1), tmp_path), tmp_path / "dynamic.onnx"
+    quantize_dynamic(source, target, weight_type=QuantType.QInt8)
+    given = images(4)
+    alone = np.concatenate([run(target.read_bytes(), given[k : k + 1]) for k in range(4)])
+    _, graph = graph_of(target)
+    assert run(graph, given).shape == alone.shape
+    found = np.concatenate([run(graph, given[k : k + 1]) for k in range(4)])
+    np.testing.assert_array_equal(found, alone)
+
+
 def external(tmp_path, location):
     model = classifier()
     tensor = next(t for t in model.graph.initializer if t.name == "w")

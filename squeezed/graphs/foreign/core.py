@@ -115,6 +115,10 @@ class OnnxCore:
         try:
             session = run_session(self.name, freed, self._threads)
             together = self._run(session, seen)
+            if together.shape[0] == TRIED and self.alone:  # a batch has other ranges, rightly
+                together = np.concatenate(
+                    [self._run(session, seen[k : k + 1]) for k in range(TRIED)]
+                )
         except UserError:
             return
         alone = self.run(seen)
