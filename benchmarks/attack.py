@@ -55,7 +55,7 @@ LARGEST_DIFFERENCE = 0.01
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], float]] = {
     "vgg6": (lambda: VGG6(10), 1),
-    "resnet20": (lambda: build_network("resnet20", num_classes=10, image_size=SIZE), 0.25),
+    "resnet20": (lambda: build_network("resnet_cifar", num_classes=10, image_size=SIZE), 0.25),
 }
 """How each is built, and on what share of the images it is attacked."""
 

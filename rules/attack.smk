@@ -41,10 +41,8 @@ def code_of_attack(script, name_of):
 
     def digest(wildcards):
         attacks = experiment_of(wildcards)["attacks"]
-        return code(
-            script,
-            entries=[f"squeezed.attacks.{attacks[name_of(wildcards)]['method']}"],
-        )
+        method = attacks[name_of(wildcards)]["method"]
+        return code(script, entries=(f"squeezed.attacks.{method}",))
 
     return digest
 

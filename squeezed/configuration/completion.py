@@ -110,7 +110,7 @@ def complete_configuration(
     if first is not None:
         raise UserError(_sentence(first))
     for name, experiment in completed["experiments"].items():
-        _complete_changes(name, experiment["attack_variations"]["changes"], schema)
+        _complete_changes(name, experiment, schema)
     _check_names(completed["run"], "run", "experiment", completed["experiments"])
     for name, experiment in completed["experiments"].items():
         where = f"experiments.{name}.dataset"
@@ -159,20 +159,26 @@ def _laid_over(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[st
     return laid
 
 
-def _complete_changes(
-    experiment: str, changes: Mapping[str, dict[str, Any]], schema: Mapping[str, Any]
-) -> None:
+def _complete_changes(name: str, experiment: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     """Read and check the values that variations give to an attack's keys, in place.
 
     They have no defaults: what a variation does not name is the attack's own.
     """
-    keys = schema["$defs"]["attack"]["properties"]
-    for name, change in changes.items():
+    section = experiment["attack_variations"]
+    attack = experiment["attacks"].get(section["attack"], {})
+    keys = _meant(attack, schema["$defs"]["attack"], schema)["properties"]
+    for variation, change in section["changes"].items():
+        place = ["experiments", name, "attack_variations", "changes", variation]
         for key in change:
-            change[key] = _as_number(change[key], keys[key])
-            for problem in _Validator(keys[key]).iter_errors(change[key]):
-                place = ["experiments", experiment, "attack_variations", "changes", name, key]
-                problem.path.extendleft(reversed(place))
+            if attack and key not in keys:
+                raise UserError(
+                    f"config.yaml: {'.'.join(place)} has the key {key!r}, which an attack of "
+                    f"method {attack['method']} has not; {choices(key, keys)}"
+                )
+            subschema = keys.get(key, {})
+            change[key] = _as_number(change[key], subschema)
+            for problem in _Validator(subschema).iter_errors(change[key]):
+                problem.path.extendleft(reversed([*place, key]))
                 raise UserError(_sentence(problem))
 
 

@@ -4,13 +4,13 @@ Loads no torch until a script asks for a device.
 """
 
 import argparse
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from squeezed.foundation.cli import settings_json
 from squeezed.foundation.provenance import Provenance
 from squeezed.foundation.results import write_result
 from squeezed.foundation.settings import read_settings
@@ -133,18 +133,3 @@ class Job:
             elif path is not None:
                 files[name] = path
         return files
-
-
-def settings_json(text: str) -> dict[str, Any]:
-    """Parse a script's `--settings`: the rule's own sections of the configuration, as JSON.
-
-    Raises:
-        argparse.ArgumentTypeError: if `text` is not a JSON object.
-    """
-    try:
-        settings = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise argparse.ArgumentTypeError(f"not valid JSON ({error})") from error
-    if not isinstance(settings, dict):
-        raise argparse.ArgumentTypeError("must be a JSON object, such as '{\"epochs\": 5}'")
-    return settings

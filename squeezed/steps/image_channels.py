@@ -14,12 +14,16 @@ from onnx import TensorProto, helper, numpy_helper
 CHANNELS = 4
 """Input channels that the kernel needs, or a multiple (MLAS, ConvSym)."""
 
+LARGEST_WINDOW = 16
+"""Positions of a filter up to which it pays: a fourth channel is a third more arithmetic. Times as
+fast as without, measured: 3×3 1.1 to 1.3, 4×4 1.02, 7×7 0.96, 11×11 0.65."""
+
 
 def pad_image_channels(model: onnx.ModelProto) -> list[str]:
     """Widen, in place, each quantized convolution of fewer than four channels to four.
 
-    That is the first one, which reads the image. Only int8 weights with zero point zero gain by
-    it; what another layer reads, too, is left as it is.
+    That is the first one, which reads the image, if its filters are small. Only int8 weights with
+    zero point zero gain by it; what another layer reads, too, is left as it is.
 
     Returns:
         The names of those convolutions.
@@ -39,7 +43,8 @@ def pad_image_channels(model: onnx.ModelProto) -> list[str]:
         stored = constants[weights.input[0]]
         read = (*values.output, *integers.output, *weights.output, stored.name)
         alone = all(readers[name] == 1 for name in read) and _groups(node) == 1
-        if alone and stored.dims[1] < CHANNELS:
+        small = int(np.prod(stored.dims[2:])) <= LARGEST_WINDOW
+        if alone and small and stored.dims[1] < CHANNELS:
             _widen(graph, node.name, integers, stored)
             padded.append(node.name)
     return padded

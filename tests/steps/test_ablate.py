@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from squeezed.foundation.errors import UserError
+from squeezed.networks import Classifier, build_network
 from squeezed.steps.ablate import AblateSettings, ablate, structure
-from tests.steps.networks import images, narrow_vgg16, tiny_vgg
+from tests.steps.networks import CLASSES, MEAN, STD, disturb, images, narrow_vgg16, tiny_vgg
 from tests.steps.workshop import stored, tiny_card, training
 
 
@@ -83,3 +84,33 @@ def test_recovery_leaves_frozen_parts_bit_identical(workshop, tmp_path):
         assert torch.equal(tensor, before[name]) == frozen, name
     assert made.metrics == {"cut_convolutions": 1, "cut_after": None}
     assert torch.equal(stored(made, tmp_path)(images(3)), made.model(images(3)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "cut_after", "head"),
+    [
+        ("resnet_cifar", None, "linear"),
+        ("resnet18", None, "fc"),
+        ("resnet18", "layer2.1.relu_1", "fc"),
+        ("mobilenet_v3_small", None, "classifier"),
+    ],
+)
+def test_other_networks_train_their_head_alone(workshop, tmp_path, name, cut_after, head):
+    network = build_network(name, num_classes=CLASSES, image_size=(32, 32))
+    parent = Classifier(disturb(network), MEAN, STD).eval()
+    card = tiny_card(name, {}, (32, 32))
+    chosen = settings(cut_after=cut_after)
+    start, trainable = structure(parent, card, chosen, workshop.seed)
+    assert {each.partition(".")[0] for each in trainable} == {head}
+    assert start.metrics["cut_after"] == start.card.edits[0]["after"]
+    made = ablate(parent, card, chosen, workshop)
+    before = start.model.network.state_dict()
+    moved = {
+        name
+        for name, tensor in made.model.network.state_dict().items()
+        if not torch.equal(tensor, before[name])
+    }
+    assert moved == set(trainable)
+    batch = images(3, (32, 32))
+    assert torch.equal(stored(made, tmp_path)(batch), made.model(batch))

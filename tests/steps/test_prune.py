@@ -2,12 +2,15 @@
 
 import pytest
 import torch
+from torch import nn
 
 from squeezed.foundation.errors import UserError
+from squeezed.networks import Classifier, build_network
+from squeezed.steps import ablate, factorize
 from squeezed.steps import prune as step
 from squeezed.steps.prune import PruneSettings, prune, structure
 from squeezed.training.loop import TrainingResult
-from tests.steps.networks import images, tiny_vgg
+from tests.steps.networks import CLASSES, MEAN, SIZE, STD, disturb, images, tiny_vgg
 from tests.steps.workshop import stored, tiny_card, training
 
 
@@ -78,8 +81,8 @@ def _recovery_that_reaches(accuracy_of_amount, monkeypatch):
 
     monkeypatch.setattr(step, "structure", noted)
     monkeypatch.setattr(
-        step.Workshop,
-        "train",
+        step,
+        "train_in",
         lambda *a, **k: TrainingResult([], 1, accuracy_of_amount(tried[-1]), "cpu", "fp32"),
     )
 
@@ -102,3 +105,44 @@ def test_a_search_in_vain_says_so(workshop, monkeypatch):
 def test_an_amount_in_other_words_is_refused():
     with pytest.raises(UserError, match="choose a share, or 'auto'"):
         structure(tiny_vgg(), tiny_card(), settings(amount="half"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "size"), [("resnet18", 32), ("googlenet", 64)])
+def test_channels_of_other_networks(tmp_path, name, size):
+    network = build_network(name, num_classes=CLASSES, image_size=(size, size))
+    parent = Classifier(disturb(network), MEAN, STD).eval()
+    chosen = settings(remove=True, amount=0.5, round_to=8)
+    made, masks = structure(parent, tiny_card(name, {}, (size, size)), chosen)
+    assert masks == {}
+    share = made.metrics["removed_channels"] / made.metrics["removable_channels"]
+    assert 0.45 < share < 0.55
+    kept = [m.out_channels for m in made.model.modules() if isinstance(m, nn.Conv2d)]
+    assert all(channels % 8 == 0 for channels in kept)
+    batch = images(3, (size, size))
+    assert torch.equal(stored(made, tmp_path)(batch), made.model.eval()(batch))
+
+
+@pytest.mark.slow
+def test_a_residual_network_recovers_without_its_channels(workshop, tmp_path):
+    network = build_network("resnet_cifar", num_classes=CLASSES, image_size=SIZE)
+    parent = Classifier(disturb(network), MEAN, STD).eval()
+    chosen = settings(remove=True, amount=0.5, round_to=8, teacher_weight=0.5)
+    made = prune(parent, tiny_card("resnet_cifar", {}), chosen, workshop)
+    assert made.training.best_epoch == 1
+    assert torch.equal(stored(made, tmp_path)(images(3)), made.model(images(3)))
+
+
+def test_edits_follow_each_other(workshop, tmp_path):
+    """A cut, smaller and factorized network comes back: the chain is replayed in order."""
+    cut, _ = ablate.structure(
+        tiny_vgg(), tiny_card(), ablate.AblateSettings(1, None, training()), 0
+    )
+    smaller, _ = structure(cut.model, cut.card, settings(remove=True, amount=0.5))
+    low_rank = factorize.structure(
+        smaller.model, smaller.card, factorize.FactorizeSettings(0.25, None, training())
+    )
+    again, _ = structure(low_rank.model, low_rank.card, settings(remove=True, round_to=1))
+    verbs = [edit["edit"] for edit in again.card.edits]
+    assert verbs == ["cut", "remove", "factorize", "remove"]
+    assert torch.equal(stored(again, tmp_path)(images(3)), again.model.eval()(images(3)))

@@ -301,12 +301,11 @@ def test_the_empty_channel_leaves_the_logits_as_they_are(parent, monkeypatch):
     assert pad_image_channels(quantize(parent, EXTREMES, workshop()).graph) == []
 
 
-@pytest.mark.parametrize("reader", ["weight", "input", "groups"])
-def test_a_convolution_that_shares_what_it_reads_is_not_padded(reader):
-    """Wider weights or inputs would be wrong for the other layer that reads them, or by group."""
+def convolution_by_hand(reader, side=1):
+    """A quantized convolution of an image; `reader` says what another node shares with it."""
     groups = 3 if reader == "groups" else 1
     constants = [
-        numpy_helper.from_array(np.ones((6, 3 // groups, 1, 1), np.int8), "weight"),
+        numpy_helper.from_array(np.ones((6, 3 // groups, side, side), np.int8), "weight"),
         numpy_helper.from_array(np.float32(0.1), "scale"),
         numpy_helper.from_array(np.int8(0), "zero"),
         numpy_helper.from_array(np.uint8(7), "input_zero"),
@@ -325,11 +324,22 @@ def test_a_convolution_that_shares_what_it_reads_is_not_padded(reader):
     graph = helper.make_graph(
         nodes,
         "shared",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 4, 4])],
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 8, 8])],
         outputs,
         constants,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+
+
+@pytest.mark.parametrize(("side", "padded"), [(1, ["conv"]), (4, ["conv"]), (7, [])])
+def test_large_filters_are_left_as_they_are(side, padded):
+    assert pad_image_channels(convolution_by_hand(None, side)) == padded
+
+
+@pytest.mark.parametrize("reader", ["weight", "input", "groups"])
+def test_a_convolution_that_shares_what_it_reads_is_not_padded(reader):
+    """Wider weights or inputs would be wrong for the other layer that reads them, or by group."""
+    model = convolution_by_hand(reader)
     before = model.SerializeToString()
     assert pad_image_channels(model) == []
     assert model.SerializeToString() == before

@@ -8,9 +8,8 @@ import sys
 import pytest
 
 from squeezed.foundation import environment
-from squeezed.foundation.cli import script_main
+from squeezed.foundation.cli import script_main, settings_json
 from squeezed.foundation.errors import UserError
-from squeezed.foundation.job import settings_json
 from tests import PROJECT
 
 SCRIPTS = sorted((PROJECT / "scripts").glob("*.py"))

@@ -52,8 +52,8 @@ def _run(call: Call, inputs: list[Value | None], which: int, opsets: dict[str, i
         if value is not None:
             assert value.arrays is not None
             feeds[f"input_{position}"] = value.arrays[which]
-    if node.domain == "com.microsoft" and node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-        node.domain = ""  # the same operators, where onnx had not yet what they can
+    if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+        node.domain = ""  # com.microsoft's are the same, and these of all opsets
         opsets = {**opsets, "": max(opsets.get("", 0), 21)}
     try:
         with np.errstate(all="ignore"):

@@ -246,7 +246,8 @@ _REDUCTIONS: dict[str, Callable[..., Any]] = {
 def reduce(build: Builder, call: Call) -> Value:
     """Reduce some axes, or all."""
     x, axes, keep = call[0], call.setting("axes", 1), bool(call.get("keepdims", 1))
-    if not axes and call.get("noop_with_empty_axes", 0):
+    noop = bool(call.get("noop_with_empty_axes", 0))
+    if not axes and noop:
         return build.alias(x)
     axes = sorted(axis % x.rank for axis in axes) if axes else list(range(x.rank))
     if call.op == "ReduceMean" and x.rank == 4 and axes == [2, 3] and keep:

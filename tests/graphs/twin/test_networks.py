@@ -95,6 +95,7 @@ def test_quantized_networks_are_what_onnx_defines(files, scheme):
     graph = quantized(files("tiny_residual", 32)[1], scheme, 32)
     if any(node.domain == "com.microsoft" for node in graph.graph.node):
         pytest.skip("onnx.reference has no operators of com.microsoft")
+    graph.opset_import[0].version = 21  # the evaluator has no older DequantizeLinear
     x = images(2, 3, 32, 32, seed=9)
     (expected,) = ReferenceEvaluator(graph).run(None, {"images": x})
     result = computed(build_twin(graph), x)
