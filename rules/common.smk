@@ -168,7 +168,9 @@ def made_by(kind):
     """The pattern of `experiment` where the variant's step makes a network, or a graph, of another."""
     return where(
         lambda name: [
-            v for v, r in RECIPES[name].items() if r.makes == kind and r.step != "import"
+            v
+            for v, r in RECIPES[name].items()
+            if r.makes == kind and r.step != "import"
         ]
     )
 
