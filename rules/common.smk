@@ -165,10 +165,19 @@ def where(variants_of, then=lambda name, variant: "[./]"):
 
 
 def made_by(kind):
-    """The pattern of `experiment` where the variant's step makes a network, or a graph."""
-    return where(lambda name: [v for v, r in RECIPES[name].items() if r.makes == kind])
+    """The pattern of `experiment` where the variant's step makes a network, or a graph, of another."""
+    return where(
+        lambda name: [
+            v
+            for v, r in RECIPES[name].items()
+            if r.makes == kind and r.step != "import"
+        ]
+    )
 
 
+IMPORTED = where(
+    lambda name: [v for v, r in RECIPES[name].items() if r.step == "import"]
+)
 ANY_VARIANT = where(lambda name: RECIPES[name])
 
 

@@ -111,8 +111,8 @@ def _make(recipe: Recipe, made: Mapping[str, Rehearsed], workshop: Workshop) -> 
     function, settings = step_of(_shortened(recipe))
     parent = made[recipe.parent] if recipe.parent else None
     if recipe.makes == GRAPH:
-        assert parent is not None
-        return Rehearsed(recipe, None, function(parent.graph, settings, workshop).graph)
+        graph = parent.graph if parent else None
+        return Rehearsed(recipe, None, function(graph, settings, workshop).graph)
     model, card = parent.network if parent and parent.network else (None, None)
     result = function(model, card, settings, workshop)
     structure = (result.card.architecture, result.card.arguments, result.card.edits)
