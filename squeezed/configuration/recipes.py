@@ -15,6 +15,8 @@ class Recipe:
     name: str
     step: str
     parent: str | None
+    makes: str
+    """`network` or `graph`."""
     settings: Mapping[str, Any]
 
 
@@ -24,8 +26,9 @@ def recipes_of(experiment: Mapping[str, Any]) -> dict[str, Recipe]:
         name: Recipe(
             name,
             recipe["step"],
-            recipe.get("parent"),
-            {key: value for key, value in recipe.items() if key not in ("step", "parent")},
+            recipe["parent"],
+            recipe["makes"],
+            {key: value for key, value in recipe.items() if key not in ("step", "parent", "makes")},
         )
         for name, recipe in experiment["variants"].items()
     }
