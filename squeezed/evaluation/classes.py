@@ -73,7 +73,8 @@ def class_changes(
 def class_metrics(changes: Sequence[ClassChange]) -> dict[str, Any]:
     """Return what became of the worst class, and how many are better or worse beyond chance.
 
-    Where none lost, there is no name. Which class is the worst was looked for: its interval and p-value hold for all classes together.
+    Which class is the worst was looked for: its interval and p-value hold for all classes together.
+    Where none fell it has no name.
     """
     worst = min(changes, key=lambda change: change.recall_change)
     beyond_chance = [change for change in changes if change.p_value < LEVEL]
