@@ -59,7 +59,8 @@ def recipe_of(name: str, mapping: Mapping[str, Any]) -> Recipe:
 
 def recipes_of(experiment: Mapping[str, Any]) -> dict[str, Recipe]:
     """Return the recipes of a completed experiment: baseline first, parents before children."""
-    return {name: recipe_of(name, mapping) for name, mapping in experiment["variants"].items()}
+    # JSON with sorted keys may have come between.
+    return _in_order({name: recipe_of(name, m) for name, m in experiment["variants"].items()})
 
 
 def chain_of(recipes: Mapping[str, Recipe], name: str) -> list[Recipe]:

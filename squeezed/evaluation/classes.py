@@ -106,7 +106,7 @@ def write_classes(path: str | Path, changes: Sequence[ClassChange]) -> None:
         "recall_change_high",
         "p_value",
     ]
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         for change in changes:
