@@ -174,7 +174,7 @@ def test_what_makes_a_network_needs_an_architecture():
         "datasets": {"digits": {"source": {"kind": "digits"}}},
         "experiments": {"mine": section},
     }
-    with pytest.raises(UserError, match="'architecture' is missing at experiments.mine"):
+    with pytest.raises(UserError, match=r"'architecture' is missing at experiments\.mine"):
         read_configuration(configuration, SCHEMA, lambda architecture: ASSUMED)
 
 
