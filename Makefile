@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 UV := $(or $(shell command -v uv 2>/dev/null),$(VENV)/bin/uv)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: help run test test-slow test-all test-slurm lint format setup setup-dev lock clean
+.PHONY: help run compare check test test-slow test-all test-slurm lint format setup setup-dev lock clean
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,18 @@ help:  ## List these commands
 run: setup  ## Set up, run the configured experiments and say where the report is
 	@snakemake --cores all
 	@echo "The report: $(REPORT)"
+
+# Words of `compare` and `check` that were given, as options of the command line.
+COMPARED = $(foreach word,ORIGINAL IMAGES LABELS OUTPUTS SIZE RESIZE INTERPOLATION RANGE MEAN STD \
+  LAYOUT LIMIT THREADS,$(if $($(word)),--$(call lower,$(word))='$($(word))'))
+lower = $(shell echo $(1) | tr A-Z a-z)
+
+compare: setup  ## Compare ORIGINAL= with COMPRESSED= on IMAGES= (more words: docs/compare.md)
+	@python scripts/compare.py $(COMPARED) --compressed $(COMPRESSED) \
+	  $(if $(CHANNEL_ORDER),--channel-order=$(CHANNEL_ORDER)) $(if $(NAME),--name=$(NAME))
+
+check: setup  ## Check COMPRESSED= against ORIGINAL= on IMAGES= with THRESHOLDS='--maximum-drop 0.01' (docs/ci.md)
+	@python -m squeezed.check $(COMPARED) --compressed='$(COMPRESSED)' $(if $(CHANNEL_ORDER),--channel-order=$(CHANNEL_ORDER)) $(THRESHOLDS)
 
 test: setup-dev  ## Set up and run the tests that take minutes at most
 	@$(PYTEST) -m "not slow"

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -27,13 +28,12 @@ PYTHON = "3.12"
 PURPOSES = {
     "data": "downloading and preparing data sets",
     "networks": "jobs that compute with a network in PyTorch",
-    "export": "turning a network into ONNX",
     "deployment": "running and timing the deployed network, without PyTorch",
     "maps": "t-SNE maps, without PyTorch",
     "report": "tables, figures and the report",
 }
 # Needed, though no script names them: the distributions that libraries import by themselves.
-UNNAMED = {"export": ["onnxscript"]}
+UNNAMED = {"networks": ["onnxscript"]}
 # PyTorch's builds need different ones of these; all of them are pinned wherever PyTorch is.
 OF_TORCH = ("nvidia-", "cuda-", "triton")
 
@@ -53,10 +53,26 @@ def scripts_by_environment() -> dict[str, list[Path]]:
     for rules in sorted((ROOT / "rules").glob("*.smk")):
         for rule in re.split(r"^rule ", rules.read_text(), flags=re.MULTILINE)[1:]:
             named = re.search(r'conda:\s+"\.\./envs/(\w+)\.yaml"', rule)
-            script = re.search(r"scripts/(\w+)\.py", rule)
-            if named and script:
-                found.setdefault(named[1], []).append(ROOT / "scripts" / f"{script[1]}.py")
+            script = ROOT / "scripts" / f"{rule.partition(':')[0]}.py"
+            if named and script.exists():
+                found.setdefault(named[1], []).extend([script, *found_by_name(script.stem)])
     return found
+
+
+def found_by_name(script: str) -> list[Path]:
+    """Return the modules that a script imports by a name in its settings: steps and attacks."""
+    steps = yaml.safe_load((ROOT / "config.schema.yaml").read_text(encoding="utf-8"))["x-steps"]
+    kinds = {
+        "make_network": ("network",),
+        "make_graph": ("graph",),
+        "rehearse": ("network", "graph"),
+    }
+    found = [
+        ROOT / f"squeezed/steps/{s}.py" for s in steps if steps[s]["makes"] in kinds.get(script, ())
+    ]
+    if "attack" in script:
+        found += (ROOT / "squeezed/attacks").glob("*.py")
+    return [path for path in found if path.exists()]
 
 
 def environment(name: str, scripts: Iterable[Path]) -> str:

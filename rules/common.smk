@@ -165,10 +165,19 @@ def where(variants_of, then=lambda name, variant: "[./]"):
 
 
 def made_by(kind):
-    """The pattern of `experiment` where the variant's step makes a network, or a graph."""
-    return where(lambda name: [v for v, r in RECIPES[name].items() if r.makes == kind])
+    """The pattern of `experiment` where the variant's step makes a network, or a graph, of another."""
+    return where(
+        lambda name: [
+            v
+            for v, r in RECIPES[name].items()
+            if r.makes == kind and r.step != "import"
+        ]
+    )
 
 
+IMPORTED = where(
+    lambda name: [v for v, r in RECIPES[name].items() if r.step == "import"]
+)
 ANY_VARIANT = where(lambda name: RECIPES[name])
 
 
@@ -322,6 +331,8 @@ def recipe_settings(*sections):
         experiment = experiment_of(wildcards)
         chosen = {name: experiment[name] for name in sections}
         recipe = recipe_of(wildcards)
+        if recipe.parent is not None:
+            chosen.pop("architecture", None)  # its parent has one already
         return json.dumps(
             {"variant": recipe.name, "recipe": recipe.as_mapping(), **chosen},
             sort_keys=True,

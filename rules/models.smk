@@ -21,6 +21,7 @@ def weights_stamp(wildcards):
 rule rehearse:
     input:
         dataset=dataset_of,
+        summary=lambda wildcards: dataset_of(wildcards).replace(".safetensors", ".json"),
     output:
         result=REHEARSAL,
     log:
@@ -40,14 +41,12 @@ rule rehearse:
             "embedding",
             "tsne",
             "cam",
-            "attacks",
-            "diagnostics",
         ),
         code=code("rehearse"),
     message:
         "Rehearse {wildcards.experiment} on an untrained network: what cannot work is said now"
     shell:
-        command("rehearse", "dataset", "result", gpu=False)
+        command("rehearse", "dataset summary", "result", gpu=False)
 
 
 rule make_network:

@@ -13,7 +13,8 @@ from squeezed.foundation.cli import script_main
 from squeezed.foundation.code_digest import code_digest
 from squeezed.foundation.device import device_name
 from squeezed.foundation.files import atomic_path, sha256_of
-from squeezed.foundation.job import Job, one
+from squeezed.foundation.job import one
+from squeezed.foundation.torch_job import TorchJob
 from squeezed.graphs.twin import load_twin
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @script_main
 def main() -> None:
     """Attack batch by batch, and write the result and what it is read from."""
-    job = Job(
+    job = TorchJob(
         __doc__,
         inputs={
             "graph": one("the variant to attack (.onnx)"),

@@ -25,7 +25,7 @@ def main() -> None:
     paths = iter(job.input["predictions"])
     for _ in job.settings["seeds"]:
         for name in job.settings["variants"]:
-            with next(paths).open(newline="") as file:
+            with next(paths).open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
             labels = np.array([int(row["label"]) for row in rows])
             by_variant[name].append(np.array([int(row["prediction"]) for row in rows]))

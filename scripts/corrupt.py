@@ -49,7 +49,7 @@ def main() -> None:
     own.write(job.output["predictions"])
     with (
         atomic_path(job.output["table"]) as temporary,
-        temporary.open("w", newline="") as file,
+        temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()

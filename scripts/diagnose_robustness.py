@@ -9,7 +9,8 @@ from squeezed.attacks.stored_attack import StoredAttack
 from squeezed.attacks.victim import Victim
 from squeezed.data import open_dataset
 from squeezed.foundation.cli import script_main
-from squeezed.foundation.job import Job, one, optional
+from squeezed.foundation.job import one, optional
+from squeezed.foundation.torch_job import TorchJob
 from squeezed.graphs.engines import open_engine
 from squeezed.graphs.twin import load_twin
 
@@ -17,7 +18,7 @@ from squeezed.graphs.twin import load_twin
 @script_main
 def main() -> None:
     """Measure, judge and write the result."""
-    job = Job(
+    job = TorchJob(
         __doc__,
         inputs={
             "graph": one("the variant (.onnx)"),

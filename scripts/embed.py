@@ -15,14 +15,15 @@ from squeezed.explain.layers import embed, feature_layer
 from squeezed.explain.selection import choose_images
 from squeezed.foundation.cli import script_main
 from squeezed.foundation.files import atomic_path
-from squeezed.foundation.job import Job, one, optional
+from squeezed.foundation.job import one, optional
+from squeezed.foundation.torch_job import TorchJob
 from squeezed.graphs.twin import load_twin
 
 
 @script_main
 def main() -> None:
     """Embed the images, score and write."""
-    job = Job(
+    job = TorchJob(
         __doc__,
         inputs={
             "graph": one("the variant (.onnx)"),
@@ -39,7 +40,7 @@ def main() -> None:
     )
     section, seed = job.settings["embedding"], job.seed
     dataset = open_dataset(job.input["dataset"])
-    indices = choose_images(dataset, section["images"], seed, section["classes"])
+    indices = choose_images(dataset, section["images"], seed, section["classes"], neighbours=True)
     labels = np.asarray(dataset.test.labels)[indices]
     check_classes(labels, dataset.class_names, section["neighbours"])
 

@@ -3,8 +3,9 @@
 from squeezed.configuration.recipes import recipe_of
 from squeezed.data import open_dataset
 from squeezed.foundation.cli import script_main
-from squeezed.foundation.files import sha256_of
+from squeezed.foundation.files import sha256_of, user_path
 from squeezed.foundation.job import Job, one, optional
+from squeezed.foundation.source_stamp import own_weights, source_stamp
 from squeezed.networks.network_file import load_network, save_network
 from squeezed.steps.resolve import step_of
 from squeezed.steps.step import Workshop
@@ -28,12 +29,21 @@ def main() -> None:
         seed="of new weights, batches and augmentation",
     )
     path = job.output["network"]
+    architecture = job.settings.get("architecture")
+    weights = own_weights(architecture["weights"]) if architecture else None
+    stamp = source_stamp(weights, job.output["result"])
+    if weights is not None and user_path(weights).is_file():
+        # What results show: the weights' name and SHA-256, not their place on this machine.
+        job.input["weights"] = user_path(weights)
+        shown = {**architecture, "weights": user_path(weights).name}
+        job.provenance.facts["settings"] = {**job.settings, "architecture": shown}
+        job.provenance.facts["inputs_sha256"]["weights"] = sha256_of(user_path(weights))
     workshop = Workshop(
         dataset=open_dataset(job.input["dataset"]),
         seed=job.seed,
         device=job.settings["device"],
         threads=job.threads,
-        architecture=job.settings["architecture"],
+        architecture=architecture,
         resume_path=path.with_name(f".{path.stem}.resume.safetensors"),
     )
     recipe = recipe_of(job.settings["variant"], job.settings["recipe"])
@@ -48,7 +58,8 @@ def main() -> None:
     )
     save_network(path, made.model, card)
     write_history(job.output["history"], made.training)
-    job.write({**(made.training.metrics() if made.training else {}), **made.metrics})
+    training = made.training.metrics() if made.training else {}
+    job.write({**training, **made.metrics, "weights_stamp": stamp})
 
 
 if __name__ == "__main__":

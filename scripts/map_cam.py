@@ -21,14 +21,15 @@ from squeezed.explain.objects import object_masks
 from squeezed.explain.selection import choose_images
 from squeezed.foundation.cli import script_main
 from squeezed.foundation.files import atomic_path
-from squeezed.foundation.job import Job, one, optional
+from squeezed.foundation.job import one, optional
+from squeezed.foundation.torch_job import TorchJob
 from squeezed.graphs.twin import load_twin
 
 
 @script_main
 def main() -> None:
     """Make the maps, score and write."""
-    job = Job(
+    job = TorchJob(
         __doc__,
         inputs={
             "graph": one("the variant (.onnx)"),

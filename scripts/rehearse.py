@@ -3,6 +3,7 @@
 from squeezed.data import open_dataset
 from squeezed.foundation.cli import script_main
 from squeezed.foundation.job import Job, one
+from squeezed.foundation.results import read_result
 from squeezed.rehearsal import rehearse
 
 
@@ -11,12 +12,16 @@ def main() -> None:
     """Rehearse, and write what has to be left out."""
     job = Job(
         __doc__,
-        inputs={"dataset": one("the prepared data set")},
+        inputs={
+            "dataset": one("the prepared data set"),
+            "summary": one("what is in it (JSON)"),
+        },
         outputs={},
-        settings="the experiment's architecture, variants and analyses",
+        settings="the experiment's architecture, variants, embedding, tsne and cam",
     )
-    made = list(rehearse(job.settings, open_dataset(job.input["dataset"])))
-    job.write({"variants": len(made), "left_out": job.settings["left_out"], "notes": []})
+    dataset = open_dataset(job.input["dataset"])
+    notes = rehearse(job.settings, dataset, read_result(job.input["summary"]))
+    job.write({"left_out": job.settings["left_out"], "notes": notes})
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@ from squeezed.attacks.configured import read_attack
 from squeezed.attacks.timing import time_attack
 from squeezed.data import choose_indices, open_dataset
 from squeezed.foundation.cli import script_main
-from squeezed.foundation.job import Job, one, several
+from squeezed.foundation.job import one, several
+from squeezed.foundation.torch_job import TorchJob
 from squeezed.graphs.twin import load_twin
 
 
 @script_main
 def main() -> None:
     """Time and write the result."""
-    job = Job(
+    job = TorchJob(
         __doc__,
         inputs={
             "graphs": several("the variants, named as they are: baseline.onnx and so on"),

@@ -8,8 +8,9 @@ from squeezed.attacks.configured import attack_images, changed_section, read_att
 from squeezed.attacks.outcome import attack_metrics, write_table
 from squeezed.data import choose_indices, open_dataset
 from squeezed.foundation.cli import script_main
-from squeezed.foundation.job import Job, one
+from squeezed.foundation.job import one
 from squeezed.foundation.progress import track
+from squeezed.foundation.torch_job import TorchJob
 from squeezed.graphs.twin import load_twin
 
 SHOWN = (
@@ -28,7 +29,7 @@ SHOWN = (
 @script_main
 def main() -> None:
     """Attack once for each variation and write the table."""
-    job = Job(
+    job = TorchJob(
         __doc__,
         inputs={
             "graph": one("the variant to attack (.onnx)"),

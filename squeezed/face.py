@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from squeezed.attacks.attacked import Attacked
 from squeezed.attacks.configured import read_attack
+from squeezed.comparison.comparison import compare
 from squeezed.configuration.completion import complete_section, load_schema
 from squeezed.data.array_split import ArraySplit
 from squeezed.foundation.device import resolve_device
@@ -28,7 +29,7 @@ from squeezed.steps.quantize import QuantizeSettings
 from squeezed.steps.quantize import quantize as quantize_graph
 from squeezed.steps.step import Workshop
 
-__all__ = ["attack", "load", "quantize"]
+__all__ = ["attack", "compare", "load", "quantize"]
 
 SCHEMA = Path(__file__).parent.parent / "config.schema.yaml"
 

@@ -11,12 +11,16 @@ from typing import Any
 
 import onnx
 
-from squeezed.configuration.recipes import GRAPH, Recipe, recipes_of
+from squeezed.configuration.recipes import BASELINE, GRAPH, Recipe, recipes_of
 from squeezed.data.dataset import Dataset
 from squeezed.data.few import FewOfEach
+from squeezed.data.fitness import unfit
+from squeezed.explain.rehearsal import check
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.progress import track
 from squeezed.graphs.export import export_network
+from squeezed.graphs.twin import build_twin
+from squeezed.networks import create_classifier
 from squeezed.networks.classifier import Classifier
 from squeezed.networks.network_file import NetworkCard
 from squeezed.steps.resolve import step_of
@@ -38,7 +42,39 @@ class Rehearsed:
     graph: onnx.ModelProto
 
 
-def rehearse(experiment: Mapping[str, Any], dataset: Dataset) -> Iterator[Rehearsed]:
+def rehearse(
+    experiment: Mapping[str, Any], dataset: Dataset, summary: Mapping[str, Any]
+) -> list[str]:
+    """Try everything that an experiment wants of its data and its architecture.
+
+    Args:
+        experiment: its `architecture`, completed `variants`, `embedding`, `tsne` and `cam`.
+        dataset: the experiment's.
+        summary: the data set's (`squeezed.data.summary`).
+
+    Returns:
+        A sentence on each analysis that has to do without something.
+
+    Raises:
+        UserError: if the data set cannot bear the experiment, a variant cannot be made, or features
+            cannot be read.
+    """
+    for problem in unfit(summary, experiment):
+        raise UserError(problem)
+    notes: dict[str, list[str]] = {}
+    for made in rehearsed(experiment, dataset):
+        for sentence in _without(made.graph, experiment):
+            notes.setdefault(sentence, []).append(made.recipe.name)
+    return [f"{', '.join(names)}: {sentence}" for sentence, names in notes.items()]
+
+
+def _without(graph: onnx.ModelProto, experiment: Mapping[str, Any]) -> list[str]:
+    """Return what the analyses have to do without on a graph, in sentences."""
+    embedding, cam = experiment["embedding"]["layer"], experiment["cam"]["layer"]
+    return check(build_twin(graph), embedding, cam, experiment["cam"]["methods"])
+
+
+def rehearsed(experiment: Mapping[str, Any], dataset: Dataset) -> Iterator[Rehearsed]:
     """Make each variant of an experiment, untrained, parents before children.
 
     Args:
@@ -48,16 +84,21 @@ def rehearse(experiment: Mapping[str, Any], dataset: Dataset) -> Iterator[Rehear
     Raises:
         UserError: if a recipe cannot be made, naming the variant.
     """
+    recipes = recipes_of(experiment)
+    architecture = experiment["architecture"]
+    if architecture["weights"] is not None:
+        # What pretrained weights do not fit is said now; the rehearsal itself is of random ones.
+        trained = recipes[BASELINE].settings.get("epochs", 1) > 0
+        create_classifier(architecture, dataset, seed=0, trained=trained)
     workshop = Workshop(
         dataset=FewOfEach(dataset, IMAGES),
         seed=0,
         device="cpu",
         threads=1,
         resume_path=None,
-        architecture=experiment["architecture"],
+        architecture={**architecture, "weights": None},
     )
     made: dict[str, Rehearsed] = {}
-    recipes = recipes_of(experiment)
     for name, recipe in track(recipes.items(), "recipes rehearsed", total=len(recipes)):
         try:
             made[name] = _make(recipe, made, workshop)
@@ -70,8 +111,8 @@ def _make(recipe: Recipe, made: Mapping[str, Rehearsed], workshop: Workshop) -> 
     function, settings = step_of(_shortened(recipe))
     parent = made[recipe.parent] if recipe.parent else None
     if recipe.makes == GRAPH:
-        assert parent is not None
-        return Rehearsed(recipe, None, function(parent.graph, settings, workshop).graph)
+        graph = parent.graph if parent else None
+        return Rehearsed(recipe, None, function(graph, settings, workshop).graph)
     model, card = parent.network if parent and parent.network else (None, None)
     result = function(model, card, settings, workshop)
     structure = (result.card.architecture, result.card.arguments, result.card.edits)

@@ -42,7 +42,8 @@ def read_configuration(
     completed = complete_configuration(configuration, _without_default_variants(schema))
     for name, experiment in completed["experiments"].items():
         run = name in completed["run"]
-        facts = facts_of(experiment["architecture"]) if run else ASSUMED
+        architecture = experiment.get("architecture")
+        facts = facts_of(architecture) if run and architecture else ASSUMED
         complete_variants(experiment, name, schema, defaults, facts)
     return completed
 

@@ -15,6 +15,11 @@ BASELINE = "baseline"
 """The variant that all others are compared with."""
 NETWORK, GRAPH = "network", "graph"
 """What a step makes: something to train on, or something to deploy."""
+PARENTLESS = ("train", "import")
+"""Steps that need nothing to start from."""
+ENTRIES = {"import": "squeezed.graphs.foreign.importing:import_graph"}
+"""Functions of steps that stand elsewhere than in `squeezed.steps`: `import` is a word of Python,
+and understands graphs, which steps do not."""
 EVERYTHING = "all"
 OWN = ("step", "parent", "makes")
 """The keys of a recipe that are not its step's settings."""
@@ -37,7 +42,9 @@ class Recipe:
     @property
     def entry(self) -> str:
         """The step's function, as `package.module:function`."""
-        return self.step if ":" in self.step else f"squeezed.steps.{self.step}:{self.step}"
+        if ":" in self.step:
+            return self.step
+        return ENTRIES.get(self.step, f"squeezed.steps.{self.step}:{self.step}")
 
     def as_mapping(self) -> dict[str, Any]:
         """Return the recipe as JSON-ready values; `recipe_of` reads it back."""
@@ -52,7 +59,8 @@ def recipe_of(name: str, mapping: Mapping[str, Any]) -> Recipe:
 
 def recipes_of(experiment: Mapping[str, Any]) -> dict[str, Recipe]:
     """Return the recipes of a completed experiment: baseline first, parents before children."""
-    return {name: recipe_of(name, mapping) for name, mapping in experiment["variants"].items()}
+    # JSON with sorted keys may have come between.
+    return _in_order({name: recipe_of(name, m) for name, m in experiment["variants"].items()})
 
 
 def chain_of(recipes: Mapping[str, Recipe], name: str) -> list[Recipe]:
@@ -130,6 +138,7 @@ def complete_variants(
         experiment["left_out"][variant] = reason
         del recipes[variant]
     _check_parents(recipes, where)
+    _check_architecture(recipes, experiment, name)
     recipes = _in_order(recipes)
     _check_twins(recipes, where)
     experiment["variants"] = {variant: r.as_mapping() for variant, r in recipes.items()}
@@ -219,7 +228,7 @@ def _complete(
             f"config.yaml: {where}.{name} {said}; {choices(step, steps)}, or name a function of "
             "your own as package.module:function"
         )
-    parent = written.get("parent", None if name == BASELINE or step == "train" else BASELINE)
+    parent = written.get("parent", None if name == BASELINE or step in PARENTLESS else BASELINE)
     own = {key: value for key, value in written.items() if key not in OWN}
     if _is_own(step):
         makes = written.get("makes", NETWORK)
@@ -246,7 +255,7 @@ def _is_own(step: str) -> bool:
 def _check_parents(recipes: Mapping[str, Recipe], where: str) -> None:
     for name, recipe in recipes.items():
         if recipe.parent is None:
-            if recipe.step != "train":
+            if recipe.step not in PARENTLESS:
                 raise UserError(
                     f"config.yaml: {where}.{name} has the step {recipe.step!r}, which needs a "
                     "parent to start from; a baseline's step is 'train'"
@@ -272,6 +281,15 @@ def _check_parents(recipes: Mapping[str, Recipe], where: str) -> None:
                     f"config.yaml: {where}: the parents of {name!r} go round in a circle "
                     f"({' → '.join(seen)}); one of them must start from the baseline"
                 )
+
+
+def _check_architecture(
+    recipes: Mapping[str, Recipe], experiment: dict[str, Any], name: str
+) -> None:
+    if experiment.setdefault("architecture", None) is None and any(
+        recipe.makes == NETWORK for recipe in recipes.values()
+    ):
+        raise UserError(f"config.yaml: the key 'architecture' is missing at experiments.{name}")
 
 
 def _in_order(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:

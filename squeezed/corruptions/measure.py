@@ -146,7 +146,7 @@ def corruption_metrics(
         **_with_interval("corruption_flipped_share", flipped.mean(axis=(0, 1))),
         "corruption_clean_flipped_share": float((own.clean != baseline.clean).mean()),
         **_mean_corruption_error(right, was_right),
-        "worst_corruption": worst["corruption"],
+        "worst_corruption": worst["corruption"] if worst["accuracy_change"] < 0 else None,
         "worst_corruption_accuracy_change": float(worst["accuracy_change"]),
         "worst_corruption_p_value": float(worst["p_value"]),
         "corruptions_worse": _beyond_chance(rows, -1),

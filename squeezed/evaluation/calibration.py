@@ -146,7 +146,7 @@ def write_reliability(
 ) -> None:
     """Write the reliability diagrams, as it is and scaled: one line for each bin."""
     correct = logits.argmax(axis=1) == labels
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["scaled", "low", "high", "n_images", "confidence", "accuracy"])
         for scaled, value in ((0, 1.0), (1, temperature)):

@@ -74,6 +74,7 @@ def class_metrics(changes: Sequence[ClassChange]) -> dict[str, Any]:
     """Return what became of the worst class, and how many are better or worse beyond chance.
 
     Which class is the worst was looked for: its interval and p-value hold for all classes together.
+    Where none fell it has no name.
     """
     worst = min(changes, key=lambda change: change.recall_change)
     beyond_chance = [change for change in changes if change.p_value < LEVEL]
@@ -81,7 +82,7 @@ def class_metrics(changes: Sequence[ClassChange]) -> dict[str, Any]:
         "classes_compared": len(changes),
         "classes_worse": sum(change.recall_change < 0 for change in beyond_chance),
         "classes_better": sum(change.recall_change > 0 for change in beyond_chance),
-        "worst_class": worst.name,
+        "worst_class": worst.name if worst.recall_change < 0 else None,
         "worst_class_images": worst.n_images,
         "worst_class_recall": worst.correct / worst.n_images,
         "worst_class_recall_change": worst.recall_change,
@@ -105,7 +106,7 @@ def write_classes(path: str | Path, changes: Sequence[ClassChange]) -> None:
         "recall_change_high",
         "p_value",
     ]
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         for change in changes:

@@ -111,7 +111,7 @@ def write_exemplars(
     """Write one line for each compression-identified image of each variant."""
     base = votes(predictions[baseline])
     columns = ["variant", "index", "label", "baseline_prediction", "prediction"]
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*columns, "baseline_agreement", "agreement"])
         for name, own in predictions.items():

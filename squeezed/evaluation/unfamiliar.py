@@ -120,7 +120,7 @@ def resized(images: Images, size: tuple[int, int]) -> Images:
 
 def write_scores(path: str | Path, scores: Scores) -> None:
     """Write one line for each image, the familiar ones first, whole or not at all."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["familiar", *scores.familiar])
         for is_familiar, part in ((1, scores.familiar), (0, scores.unfamiliar)):
@@ -130,7 +130,7 @@ def write_scores(path: str | Path, scores: Scores) -> None:
 
 def read_scores(path: str | Path) -> Scores:
     """Read what `write_scores` wrote."""
-    with Path(path).open(newline="") as file:
+    with Path(path).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     names = [name for name in rows[0] if name != "familiar"]
 

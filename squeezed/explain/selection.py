@@ -5,14 +5,20 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
-from squeezed.data.dataset import Dataset, choose_indices
+from squeezed.data.dataset import Dataset, choose_indices, choose_stratified
+from squeezed.data.fitness import MEMBERS
 from squeezed.foundation.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 
 def choose_images(
-    dataset: Dataset, count: int, seed: int, classes: list[str] | None = None
+    dataset: Dataset,
+    count: int,
+    seed: int,
+    classes: list[str] | None = None,
+    *,
+    neighbours: bool = False,
 ) -> NDArray[np.int64]:
     """Choose test images at random, of some classes only if asked to.
 
@@ -22,6 +28,8 @@ def choose_images(
         seed: the same gives the same images.
         classes: names (for ImageNet wnids) of the classes to choose from; those that the data set
             has not are left out. None or empty: all classes.
+        neighbours: whether each class needs two images at least. Where chance would leave one with
+            fewer, images are chosen by class.
 
     Returns:
         indices into the test split, sorted.
@@ -31,7 +39,7 @@ def choose_images(
     """
     labels = np.asarray(dataset.test.labels)
     if not classes:
-        return choose_indices(len(labels), count, seed)
+        return _choose(labels, count, seed, neighbours)
     wanted = [label for label, name in enumerate(dataset.class_names) if name in classes]
     missing = [name for name in classes if name not in dataset.class_names]
     if len(wanted) < 2:
@@ -43,7 +51,17 @@ def choose_images(
     if missing:
         logger.warning("the data set has no class %s: left out", ", ".join(missing))
     candidates = np.flatnonzero(np.isin(labels, wanted))
-    return candidates[choose_indices(len(candidates), count, seed)]
+    return candidates[_choose(labels[candidates], count, seed, neighbours)]
+
+
+def _choose(
+    labels: NDArray[np.int64], count: int, seed: int, neighbours: bool
+) -> NDArray[np.int64]:
+    chosen = choose_indices(len(labels), count, seed)
+    of_each = np.bincount(labels[chosen], minlength=int(labels.max()) + 1)
+    if neighbours and bool((of_each[np.unique(labels)] < MEMBERS).any()):
+        return choose_stratified(labels, count, seed)
+    return chosen
 
 
 def _some(names: list[str], shown: int = 20) -> str:

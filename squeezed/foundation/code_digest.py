@@ -60,7 +60,9 @@ def imported_files(
     root, script = root.resolve(), script.resolve()
     roots = [root, *(folder.resolve() for folder in further_roots)]
     found: set[Path] = set()
-    pending = [script, *(f for entry in entries for r in roots for f in _module_files(entry, r))]
+    pending = [script]
+    for entry in entries:
+        pending += (file for each in roots for file in _module_files(entry, str(each)))
     while pending:
         source = pending.pop()
         if source in found:
@@ -70,18 +72,26 @@ def imported_files(
         for module in _imported_modules(source.read_text(encoding="utf-8"), package):
             # Python looks in the script's own folder first.
             for folder in (script.parent, *roots):
-                pending += _module_files(module, folder)
+                pending += _module_files(module, str(folder))
     return found
+
+
+_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @functools.lru_cache(maxsize=1024)
 def _meaning(text: str) -> bytes:
     """Digest a module's syntax tree (cached: most modules serve many scripts)."""
-    tree = ast.parse(text)
+    tree = _parsed(text)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(node, _WITH_DOCSTRING):
             _drop_docstring(node)
     return hashlib.sha256(_canonical(tree).encode()).digest()
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 def _drop_docstring(
@@ -123,7 +133,7 @@ def _is_empty_text(node: ast.AST) -> bool:
 @functools.lru_cache(maxsize=1024)
 def _imported_modules(text: str, package: tuple[str, ...]) -> tuple[str, ...]:
     """Return the absolute names of what a module in `package` imports, or may import."""
-    return tuple(_find_imports(ast.parse(text), package))
+    return tuple(_find_imports(_parsed(text), package))
 
 
 def _find_imports(tree: ast.Module, package: tuple[str, ...]) -> Iterator[str]:
@@ -139,14 +149,12 @@ def _find_imports(tree: ast.Module, package: tuple[str, ...]) -> Iterator[str]:
                 yield f"{module}.{alias.name}"
 
 
-def _module_files(module: str, root: Path) -> Iterator[Path]:
-    """Yield the files under `root` that importing `module` runs."""
+@functools.lru_cache(maxsize=16384)
+def _module_files(module: str, root: str) -> tuple[Path, ...]:
+    """Return the files under `root` that importing `module` runs."""
+    found = []
     folder = root
     for part in module.split("."):
-        as_file = folder / f"{part}.py"
-        if as_file.is_file():
-            yield as_file
-        folder /= part
-        as_package = folder / "__init__.py"
-        if as_package.is_file():
-            yield as_package
+        folder = f"{folder}/{part}"
+        found += [Path(f"{folder}.py"), Path(f"{folder}/__init__.py")]
+    return tuple(path for path in found if path.is_file())

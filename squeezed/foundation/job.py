@@ -1,6 +1,6 @@
-"""What every script in `scripts/` shares: its command line, its settings, its device, its record.
+"""What every script in `scripts/` shares: its command line, its settings, its record.
 
-Loads no torch until a script asks for a device.
+Loads no torch: jobs that compute with a network use `squeezed.foundation.torch_job`.
 """
 
 import argparse
@@ -8,15 +8,12 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from squeezed.foundation.cli import settings_json
 from squeezed.foundation.provenance import Provenance
 from squeezed.foundation.results import write_result
 from squeezed.foundation.settings import read_settings
-
-if TYPE_CHECKING:
-    import torch
 
 Settings = TypeVar("Settings")
 
@@ -87,7 +84,6 @@ class Job:
         self.settings: dict[str, Any] = given["settings"]
         self.seed: int = given.get("seed", 0)
         self.threads: int = self.settings.get("threads", 1)
-        self._device: torch.device | None = None
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         self.provenance = Provenance(
             inputs=self._input_files(),
@@ -99,23 +95,6 @@ class Job:
     def section(self, name: str, kind: type[Settings]) -> Settings:
         """Return a section of the settings as a typed object."""
         return read_settings(kind, self.settings[name])
-
-    @property
-    def device(self) -> "torch.device":
-        """The device that the job computes on; the first call sets torch's threads, too.
-
-        Raises:
-            UserError: if the settings ask for a GPU and there is none.
-        """
-        if self._device is None:
-            import torch
-
-            from squeezed.foundation.device import device_name, resolve_device
-
-            torch.set_num_threads(self.threads)
-            self._device = resolve_device(self.settings["device"])
-            self.provenance.facts["device"] = device_name(self._device)
-        return self._device
 
     def write(
         self, metrics: Mapping[str, Any], *, measured: Mapping[str, Any] | None = None

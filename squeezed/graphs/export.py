@@ -86,7 +86,6 @@ def describe(card: NetworkCard, dataset: Dataset) -> GraphCard:
         card: the network's.
         dataset: what it was made for, which knows how a picture becomes its input.
     """
-    facts = dataset.preprocessing
     return GraphCard(
         class_names=card.class_names,
         image_size=card.image_size,
@@ -95,9 +94,8 @@ def describe(card: NetworkCard, dataset: Dataset) -> GraphCard:
         architecture=card.architecture,
         variant=card.variant,
         seed=card.seed,
-        resize=facts["resize"],
-        crop=facts["crop"],
         recipe=[card.recipe],
+        **dataset.preprocessing,
     )
 
 

@@ -73,7 +73,7 @@ def _distilled(recipe: Recipe) -> str:
 
 
 def _factorized(recipe: Recipe) -> str:
-    for key, words in (("rank", "of the rank kept"), ("energy", "of the energy kept")):
+    for key, words in (("energy", "of the energy kept"), ("rank_share", "of the rank kept")):
         value = recipe.settings.get(key)
         if isinstance(value, int | float):
             return f"low rank, {100 * value:g} % {words}" if value <= 1 else f"low rank, {value}"

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from squeezed.configuration.completion import load_schema
@@ -141,7 +141,7 @@ def test_a_step_of_ones_own_keeps_its_settings():
         ({"a": {"step": "mine:f", "makes": "tea"}}, ["makes is 'tea'"]),
         ({"eight_bit": {"step": "prune", "amount": 0.5}}, ["another name"]),
         ({"baseline": {"step": "prune"}}, ["needs a parent"]),
-        ({"a b": {"step": "prune"}}, ["a name of letters"]),
+        ({"a b": {"step": "prune"}}, ["must be of letters"]),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(variants, words):
@@ -165,6 +165,17 @@ def test_defaults_that_an_architecture_cannot_have_are_left_out_and_named_ones_r
     assert made["attacks"]["paper_arrangement"]["variants"] == ["quantized", "pruned_quantized"]
     said = refusal({"mine": {"step": "quantize", "layers": "linear"}}, facts=facts)
     assert "has none" in said
+
+
+def test_what_makes_a_network_needs_an_architecture():
+    section = {"dataset": "digits", "variants": {}}
+    configuration = {
+        "run": ["mine"],
+        "datasets": {"digits": {"source": {"kind": "digits"}}},
+        "experiments": {"mine": section},
+    }
+    with pytest.raises(UserError, match=r"'architecture' is missing at experiments\.mine"):
+        read_configuration(configuration, SCHEMA, lambda architecture: ASSUMED)
 
 
 def test_variants_are_chosen_by_name_and_by_property():
@@ -216,6 +227,7 @@ recipes = st.one_of(
 )
 
 
+@settings(deadline=None)  # what is timed elsewhere
 @given(st.dictionaries(names, recipes, max_size=5))
 def test_any_recipes_are_ordered_or_refused(variants):
     given_before = copy.deepcopy(variants)

@@ -73,6 +73,7 @@ def test_a_baseline_without_errors_has_no_ratio() -> None:
     perfect = predictions(np.zeros((2, 1, 10), dtype=bool), labels)
     metrics, rows = corruption_metrics(perfect, perfect, KINDS, 32)
     assert metrics["mean_corruption_error"] is None
+    assert metrics["worst_corruption"] is None
     assert metrics["worst_corruption_p_value"] == 1 and len(rows) == 2
     other = Predictions(labels + 1, labels, labels, perfect.corrupted)
     with pytest.raises(UserError, match="are others"):

@@ -51,6 +51,7 @@ def test_a_class_without_images_is_left_out() -> None:
     assert [change.name for change in changes] == ["cat", "owl"]
     found = class_metrics(changes)
     assert found["classes_compared"] == 2
+    assert found["worst_class"] is None and found["worst_class_recall_change"] == 0
     assert found["worst_class_p_value"] == 1.0
     assert found["worst_class_recall_change_low"] < 0 < found["worst_class_recall_change_high"]
 

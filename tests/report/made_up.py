@@ -20,16 +20,30 @@ VARIANTS = (
     "linear_quantized",
 )
 RECOVERY = {"recovery": {"epochs": 3}}
-SLICES = {"step": "prune", "parent": "baseline", "granularity": "slice", "ranking": "layer"}
-EIGHT_BIT = {"step": "quantize", "scheme": "static", "layers": "all", "granularity": "tensor"}
+SLICES = {
+    "step": "prune",
+    "makes": "network",
+    "parent": "baseline",
+    "granularity": "slice",
+    "ranking": "layer",
+}
+EIGHT_BIT = {
+    "step": "quantize",
+    "makes": "graph",
+    "scheme": "static",
+    "layers": "all",
+    "granularity": "tensor",
+}
 RECIPES: dict[str, dict[str, Any]] = {
-    "baseline": {"step": "train", "parent": None},
+    "baseline": {"step": "train", "parent": None, "makes": "network"},
     "pruned": SLICES | {"remove": False, "amount": 0.2} | RECOVERY,
     "quantized": EIGHT_BIT | {"parent": "baseline"},
-    "ablated": {"step": "ablate", "parent": "baseline", "convolutions": 1} | RECOVERY,
+    "ablated": {"step": "ablate", "makes": "network", "parent": "baseline", "convolutions": 1}
+    | RECOVERY,
     "pruned_quantized": EIGHT_BIT | {"parent": "pruned"},
     "linear_quantized": {
         "step": "quantize",
+        "makes": "graph",
         "parent": "baseline",
         "scheme": "dynamic",
         "layers": "linear",
@@ -341,9 +355,24 @@ def sweep_recipes() -> dict[str, dict[str, Any]]:
     }
     recipes |= {f"slim_{share}": slim | {"amount": share / 100} for share in (25, 50)}
     recipes |= {
-        "distilled": {"step": "distil", "parent": "baseline", "temperature": 4.0},
-        "factorized": {"step": "factorize", "parent": "baseline", "rank": 0.5},
-        "halved": {"step": "own_steps.halve:halve", "parent": "baseline", "amount": 0.5},
+        "distilled": {
+            "step": "distil",
+            "parent": "baseline",
+            "makes": "network",
+            "temperature": 4.0,
+        },
+        "factorized": {
+            "step": "factorize",
+            "parent": "baseline",
+            "makes": "network",
+            "rank_share": 0.5,
+        },
+        "halved": {
+            "step": "own_steps.halve:halve",
+            "parent": "baseline",
+            "makes": "network",
+            "amount": 0.5,
+        },
     }
     for parent in ("pruned_40", "slim_50", "distilled"):
         recipes[f"{parent}_quantized"] = EIGHT_BIT | {"parent": parent}
@@ -365,7 +394,7 @@ def sweep_like() -> MadeUp:
 
 
 OWN_RECIPES: dict[str, dict[str, Any]] = {
-    "baseline": {"step": "train", "parent": None},
+    "baseline": {"step": "train", "parent": None, "makes": "network"},
     "thin": SLICES | {"granularity": "filter", "remove": True, "amount": 0.5},
     "tiny": EIGHT_BIT | {"parent": "thin", "granularity": "channel"},
 }

@@ -18,7 +18,11 @@ from torch import fx, nn
 from squeezed.foundation.errors import UserError, first_line
 from squeezed.graphs.twin import tracking
 from squeezed.graphs.twin.constants import fold, shape_of
-from squeezed.graphs.twin.functions import repeat_for_each_image, to_integers
+from squeezed.graphs.twin.functions import (
+    advance_with_each_image,
+    repeat_for_each_image,
+    to_integers,
+)
 from squeezed.graphs.twin.registry import HANDLERS
 from squeezed.graphs.twin.stand_ins import result_of, stand_in
 from squeezed.graphs.twin.values import Array, Call, Grid, Scale, Value, as_tensor
@@ -218,25 +222,32 @@ class Builder:
     def _buffer(self, value: Value) -> fx.Node:
         assert value.arrays is not None
         first, second = value.arrays
-        array = first
-        if not value.constant:
-            if not _repeats_along_batch(first, second):
-                raise UserError(
-                    f"the tensor {value.name!r} depends on the batch size in a way that the twin "
-                    "cannot follow; export the network with one image as the example"
-                )
-            array = first[:1]
-        path = self.unique(identifier(value.name) or "constant")
-        tensor = as_tensor(array)
-        self.root.register_buffer(path, tensor)
-        node = self.graph.get_attr(path)
-        node.meta["onnx_output"] = value.name
+        if not value.constant and not _is_line_along_batch(first, second):
+            raise UserError(
+                f"the tensor {value.name!r} depends on the batch size in a way that the twin "
+                "cannot follow; export the network with one image as the example"
+            )
+        node = self._registered(value.name, first if value.constant else first[:1])
         if value.constant:
             return node
         times, offset = linear(first.shape[0], second.shape[0], self.batches)
+        step = second[1:2] - second[:1]
+        if not np.any(step):
+            return self.graph.call_function(
+                repeat_for_each_image, (node, self.images.node, times, offset)
+            )
+        steps = self._registered(f"{value.name}_step", step)
         return self.graph.call_function(
-            repeat_for_each_image, (node, self.images.node, times, offset)
+            advance_with_each_image, (node, steps, self.images.node, times, offset)
         )
+
+    def _registered(self, name: str, array: Array) -> fx.Node:
+        """Write a buffer."""
+        path = self.unique(identifier(name) or "constant")
+        self.root.register_buffer(path, as_tensor(array))
+        node = self.graph.get_attr(path)
+        node.meta["onnx_output"] = name
+        return node
 
     def _metas_of(self, value: Value, node: fx.Node) -> tuple[torch.Tensor, torch.Tensor]:
         if value.metas is not None:
@@ -350,12 +361,13 @@ def linear(first: int, second: int, batches: Sizes) -> tuple[int, int]:
     return times, first - times * batches[0]
 
 
-def _repeats_along_batch(first: Array, second: Array) -> bool:
-    return (
-        first.ndim > 0
-        and first.shape[1:] == second.shape[1:]
-        and bool(np.all(first == first[:1]) and np.all(second == first[:1]))
-    )
+def _is_line_along_batch(first: Array, second: Array) -> bool:
+    """Whether each row is a step (none, most often) from the last, for both batch sizes."""
+    if first.ndim == 0 or len(second) < 2 or first.dtype.kind not in "iuf":
+        return False
+    rows = min(len(first), len(second))
+    same_rows = first.shape[1:] == second.shape[1:] and np.array_equal(first[:rows], second[:rows])
+    return same_rows and not np.any(np.diff(second, n=2, axis=0))
 
 
 def _item(parts: Sequence[torch.Tensor], position: int) -> torch.Tensor:

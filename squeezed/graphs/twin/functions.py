@@ -36,3 +36,11 @@ def from_integers(q: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor
 def to_integers(x: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor) -> torch.Tensor:
     """Return the integers, as floating-point numbers, of real numbers on a grid."""
     return x / scale + zero_point
+
+
+def advance_with_each_image(
+    row: torch.Tensor, step: torch.Tensor, images: torch.Tensor, times: int, offset: int
+) -> torch.Tensor:
+    """Return row + i · step for i up to times · n + offset, for n images."""
+    count = times * images.shape[0] + offset
+    return row + step * torch.arange(count, device=row.device).view(-1, *[1] * (row.dim() - 1))

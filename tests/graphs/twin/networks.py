@@ -75,6 +75,8 @@ def network(name: str, size: int) -> nn.Module:
         if name in ("googlenet", "inception_v3"):
             settings |= {"aux_logits": False, "init_weights": False}
         made = getattr(torchvision.models, name)(**settings)
+    if name.startswith("vit"):
+        nn.init.normal_(made.heads.head.weight, std=0.05)  # which torchvision leaves at zero
     model = Normalised(made)
     model.train()
     with torch.no_grad():

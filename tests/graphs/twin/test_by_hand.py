@@ -204,6 +204,30 @@ def test_shapes_computed_on_the_way_leave_the_batch_free():
         agrees(graph(nodes, constants), images(n, 3, 8, 8))
 
 
+def test_indices_that_advance_with_each_image():
+    """As PyTorch's exporter writes a strided view: a flat tensor, gathered by computed indices."""
+    nodes = [
+        node("Shape", "x", "n", start=0, end=1),
+        node("Squeeze", "n", "n0"),
+        node("Range", "zero n0 one", "i"),
+        node("Mul", "i stride", "j"),
+        node("Unsqueeze", "j last", "k"),
+        node("Add", "k pattern", "indices"),
+        node("Reshape", "x flat", "f"),
+        node("Gather", "f indices", "y"),
+    ]
+    constants = {
+        "zero": np.array(0),
+        "one": np.array(1),
+        "stride": np.array(192),
+        "last": np.array([1]),
+        "pattern": np.arange(0, 192, 3),
+        "flat": np.array([-1]),
+    }
+    for n in (1, 4):
+        agrees(graph(nodes, constants), images(n, 3, 8, 8))
+
+
 def test_a_constant_condition_is_followed():
     value = onnx.helper.make_tensor_value_info("r", TensorProto.FLOAT, None)
     yes = helper.make_graph([node("Relu", "x", "r")], "yes", [], [value])

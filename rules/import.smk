@@ -1,0 +1,36 @@
+# Graphs that somebody else made.
+from squeezed.foundation.source_stamp import source_stamp
+
+
+def original_stamp(wildcards):
+    """What tells that the imported file is no longer the same."""
+    made = Path(result("import.json").format(**wildcards))
+    return source_stamp(recipe_of(wildcards).settings["path"], made, "original_stamp")
+
+
+rule import_graph:
+    input:
+        dataset=dataset_of,
+    output:
+        graph=GRAPH_FILE,
+        result=result("import.json"),
+    log:
+        log_file("import_graph.log"),
+    benchmark:
+        log_file("import_graph.benchmark.tsv")
+    wildcard_constraints:
+        experiment=IMPORTED,
+    conda:
+        "../envs/deployment.yaml"
+    threads: threads_of
+    resources:
+        mem_mb=memory_mb(1500),
+        runtime=minutes(10),
+    params:
+        settings=recipe_settings("threads"),
+        original=original_stamp,
+        code=code_of_step("import_graph"),
+    message:
+        "Import the {wildcards.variant} graph of {wildcards.experiment}, seed {wildcards.seed}"
+    shell:
+        command("import_graph", "dataset", "graph result", seed=True, gpu=False)

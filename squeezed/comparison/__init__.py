@@ -1,0 +1,1 @@
+"""What changed between a model and its compressed version, image by image."""

@@ -1,0 +1,138 @@
+"""What the layers of both files are stored in and computed in, and what that sums up to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from squeezed.comparison.tflite_layers import tflite_layers
+from squeezed.foundation.errors import UserError
+from squeezed.graphs.engines import open_engine
+from squeezed.graphs.foreign.core import Core, OnnxCore
+from squeezed.graphs.foreign.tflite_core import TfliteCore
+from squeezed.graphs.layers import list_layers, totals
+from squeezed.graphs.sizes import gzipped_bytes, size_bytes
+
+INTEGERS = frozenset({"int8", "uint8", "int4", "uint4", "int2", "uint2"})
+SLOWER = 1.05
+"""Times the original's latency from which a sentence says so."""
+
+NOTEWORTHY = 0.95
+"""Share of the parameters below which a sentence says that some are gone; rounding zeroes a few."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A file's layers with weights, and its parameters."""
+
+    layers: pd.DataFrame
+    """Columns `layer`, `shape`, `stored`, `executed`: convolutions, fully connected."""
+    parameters: int
+    nonzero_parameters: int
+
+    @property
+    def stored_float(self) -> int:
+        """How many layers have weights in float."""
+        return int((~self.layers["stored"].isin(INTEGERS)).sum())
+
+    @property
+    def executed_float(self) -> int:
+        """How many layers the engine computes in float."""
+        return int((~self.layers["executed"].isin(INTEGERS)).sum())
+
+
+def composition_of(path: str | Path, core: Core, threads: int) -> Composition:
+    """Return what a file is made of, and what its engine makes of that.
+
+    Raises:
+        UserError: if the file has no layer with weights.
+    """
+    columns = ["layer", "shape", "stored", "executed"]
+    if isinstance(core, TfliteCore):
+        found = tflite_layers(path)
+        executed = open_engine(path, threads, "litert").executed_precisions()
+        rows = [(each.name, each.shape, each.stored, executed[each.name]) for each in found]
+        parameters, nonzero = sum(e.parameters for e in found), sum(e.nonzero for e in found)
+    else:
+        assert isinstance(core, OnnxCore)
+        executed = open_engine(path, threads).executed_precisions()
+        layers = list_layers(core.model, executed)
+        sums = totals(layers)
+        rows = [
+            (each.layer, each.shape, each.stored, each.executed)
+            for each in layers
+            if each.kind in ("convolution", "fully_connected")
+        ]
+        parameters, nonzero = sums["parameters"], sums["nonzero_parameters"]
+    if not rows:
+        raise UserError(f"{path} has no layer with weights: it is no network that was trained")
+    return Composition(pd.DataFrame(rows, columns=columns), parameters, nonzero)
+
+
+def layer_table(original: Composition, compressed: Composition) -> pd.DataFrame:
+    """Return both files' layers side by side.
+
+    Layers are paired by name; where no name is in both, by their order if there are as many. What
+    only one file has is empty in the other's columns.
+    """
+    first, second = original.layers, compressed.layers
+    shared = set(first["layer"]) & set(second["layer"])
+    if not shared and len(first) == len(second):
+        second = second.assign(layer=first["layer"].to_numpy())
+    names = list(dict.fromkeys([*first["layer"], *second["layer"]]))
+    both = [
+        each.set_index("layer").reindex(names).add_suffix(suffix)
+        for each, suffix in ((first, "_original"), (second, "_compressed"))
+    ]
+    return pd.concat(both, axis=1).reset_index()
+
+
+def file_table(
+    paths: list[Path], compositions: list[Composition], latencies: list[float]
+) -> pd.DataFrame:
+    """Return one row for each file: size, parameters, latency, precision of its layers."""
+    return pd.DataFrame(
+        {
+            "model": ["original", "compressed"],
+            "file": [path.name for path in paths],
+            "size_bytes": [size_bytes(path) for path in paths],
+            "gzipped_bytes": [gzipped_bytes(path) for path in paths],
+            "parameters": [each.parameters for each in compositions],
+            "nonzero_parameters": [each.nonzero_parameters for each in compositions],
+            "layers": [len(each.layers) for each in compositions],
+            "layers_stored_in_float": [each.stored_float for each in compositions],
+            "layers_executed_in_float": [each.executed_float for each in compositions],
+            "latency_ms": latencies,
+        }
+    )
+
+
+def sentences_on_files(files: pd.DataFrame) -> list[str]:
+    """Say in words what a user would not expect of a compressed file."""
+    original, compressed = (files.iloc[k] for k in (0, 1))
+    said = []
+    layers = int(compressed["layers"])
+    stored, executed = (
+        int(compressed[f"layers_{what}_in_float"]) for what in ("stored", "executed")
+    )
+    integers = stored < layers or executed < layers
+    if stored:
+        still = "still " if integers else ""
+        said.append(f"{stored} of {layers} layers are {still}float.")
+    if executed > stored:
+        said.append(
+            f"{executed - stored} of {layers} layers are stored in 8 bits or fewer, but the engine "
+            "computes them in float."
+        )
+    ratio = float(compressed["size_bytes"] / original["size_bytes"])
+    if ratio > 1:
+        said.append(f"The file is {ratio:.2f} times as large as the original.")
+    before, after = float(original["latency_ms"]), float(compressed["latency_ms"])
+    if after > SLOWER * before:
+        said.append(
+            f"It runs slower than the original: {after:.2f} ms an image instead of {before:.2f} ms."
+        )
+    kept = float(compressed["nonzero_parameters"] / original["nonzero_parameters"])
+    if kept < NOTEWORTHY:
+        said.append(f"{1 - kept:.1%} of the parameters are gone or zero.")
+    return said

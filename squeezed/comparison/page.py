@@ -1,0 +1,109 @@
+"""A comparison as one HTML page that needs no other file: sentences, tables, changed images."""
+
+import base64
+import html
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from squeezed.comparison.comparison import Comparison
+from squeezed.comparison.pictures import Pictures
+from squeezed.foundation.files import atomic_path
+
+GALLERY = 48
+"""Changed images that are shown."""
+SIDE = 96
+"""Pixels of the longer side of one of them."""
+_SHARES = ("accuracy", "change", "broken", "fixed", "other", "ties", "confidence")
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+  color: #1d1d1f; background: #fff; }
+table { border-collapse: collapse; font-size: 14px; display: block; overflow-x: auto; }
+th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child { text-align: left; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr));
+  gap: 1rem; }
+figure { margin: 0; font-size: 13px; overflow-wrap: anywhere; }
+img { display: block; image-rendering: auto; min-width: 64px; }
+@media (prefers-color-scheme: dark) { body { color: #eee; background: #1b1b1d; }
+  th, td { border-color: #444; } }
+"""
+
+
+def write_page(path: str | Path, comparison: Comparison, pictures: Pictures, title: str) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        path: the HTML file.
+        comparison: what it says.
+        pictures: those that were compared on.
+        title: the comparison's name.
+    """
+    parts = [
+        f"<h1>{html.escape(title)}</h1>",
+        *(f"<p>{html.escape(sentence)}</p>" for sentence in comparison.sentences),
+        "<h2>Predictions, with 95 % intervals over images</h2>",
+        _table(comparison.summary.apply(_readable, axis=1)),
+        "<h2>Files</h2>",
+        _table(comparison.files),
+    ]
+    if comparison.worst_classes is not None:
+        parts += ["<h2>The classes that lost most</h2>", _table(comparison.worst_classes)]
+    if len(comparison.changed):
+        parts += [
+            f"<h2>Changed predictions ({len(comparison.changed)}), the most confident first</h2>",
+            _gallery(comparison, pictures),
+        ]
+    if len(comparison.divergence):
+        parts += ["<h2>Where the layers part</h2>", _table(comparison.divergence)]
+    parts += ["<h2>Precision of the layers</h2>", _table(comparison.layers)]
+    page = (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style>{''.join(parts)}</html>\n"
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _readable(row: pd.Series) -> pd.Series:
+    """Return a row of `summary` as texts, shares in percent."""
+    name = str(row["measure"])
+    if name.startswith(_SHARES) and name != "divergence_nats":
+        figures = [f"{100 * row[key]:.2f} %" for key in ("value", "low", "high")]
+    else:
+        figures = [f"{row[key]:.4f}" for key in ("value", "low", "high")]
+    count = "" if pd.isna(row["count"]) else f"{int(row['count'])}"
+    return pd.Series([name.replace("_", " "), *figures, count, int(row["n"])], index=row.index)
+
+
+def _table(table: pd.DataFrame) -> str:
+    return table.to_html(index=False, border=0, na_rep="", float_format="{:.4g}".format)
+
+
+def _gallery(comparison: Comparison, pictures: Pictures) -> str:
+    shown = comparison.changed.head(GALLERY)
+    places = {name: k for k, name in enumerate(pictures.names)}
+    figures = []
+    for row in shown.itertuples():
+        (image,) = pictures.images(np.array([places[str(row.file)]]))
+        truth = "" if row.label is None else f", is {html.escape(str(row.label))}"
+        figures.append(
+            f'<figure><img alt="" src="{_encoded(image)}"><figcaption>'
+            f"{html.escape(str(row.original))} → {html.escape(str(row.compressed))}{truth} "
+            f"({html.escape(str(row.kind))}, {row.original_confidence:.0%} → "
+            f"{row.compressed_confidence:.0%})</figcaption></figure>"
+        )
+    return f'<div class="gallery">{"".join(figures)}</div>'
+
+
+def _encoded(image: np.ndarray) -> str:
+    pixels = (image * 255).round().astype(np.uint8).transpose(1, 2, 0)
+    picture = Image.fromarray(np.repeat(pixels, 3 // pixels.shape[2], axis=2))
+    picture.thumbnail((SIDE, SIDE))
+    content = io.BytesIO()
+    picture.save(content, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"

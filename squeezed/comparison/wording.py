@@ -1,0 +1,67 @@
+"""What a comparison found, in sentences."""
+
+from typing import Any
+
+import pandas as pd
+
+LEVEL = 0.05
+"""Of the classes that are said to lose, over all of them."""
+
+
+def sentences_on_answers(summary: pd.DataFrame, classes: pd.DataFrame | None) -> list[str]:
+    """Say what became of the predictions."""
+    rows: dict[str, Any] = {row["measure"]: row for row in summary.to_dict("records")}
+    changed = rows["changed"]
+    n = int(changed["n"])
+    said = []
+    text = f"{int(changed['count'])} of {n} predictions change ({changed['value']:.1%}, "
+    text += f"{changed['low']:.1%} to {changed['high']:.1%})"
+    if classes is not None:
+        before, after = rows["accuracy_original"], rows["accuracy_compressed"]
+        change = rows["accuracy_change"]
+        said.append(
+            f"Accuracy {before['value']:.2%} → {after['value']:.2%}: "
+            f"{100 * change['value']:+.2f} points ({100 * change['low']:+.2f} to "
+            f"{100 * change['high']:+.2f}, n = {n})."
+        )
+        kinds = ", ".join(
+            f"{int(rows[kind]['count'])} {kind.replace('_', ' ')}"
+            for kind in ("broken", "fixed", "other_wrong")
+        )
+        text += f": {kinds}"
+    said.append(f"{text}.")
+    for which in ("original", "compressed"):
+        ties = int(rows[f"ties_{which}"]["count"])
+        if ties:
+            said.append(
+                f"For {ties} of {n} images the two highest answers of the {which} tie; the first "
+                "class is taken."
+            )
+    if classes is not None:
+        lost = [
+            f"{row['class']} ({100 * row['change']:+.1f} points)"
+            for row in classes.to_dict("records")
+            if row["p_value_holm"] < LEVEL and row["change"] < 0
+        ]
+        if lost:
+            said.append(
+                f"By more than chance, corrected for {len(classes)} classes, these lose: "
+                f"{', '.join(lost)}."
+            )
+    return said
+
+
+def sentences_on_divergence(divergence: pd.DataFrame) -> list[str]:
+    """Say where the networks part most."""
+    worst: Any = max(
+        divergence.to_dict("records"),
+        key=lambda row: float(row["relative_error"]),
+        default={"relative_error": 0.0},
+    )
+    if not worst["relative_error"]:
+        return []
+    return [
+        f"Their layers differ most at {worst['layer'].split(';')[0]}: by "
+        f"{worst['relative_error']:.1%} of what it gives (on {worst['n']} images; layers paired by "
+        f"{worst['matched_by']})."
+    ]

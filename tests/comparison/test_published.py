@@ -1,0 +1,97 @@
+"""The figures of published pairs, on the files and images that they were measured on.
+
+They are in the folder that SQUEEZED_TEST_DATA names; without it these tests are skipped.
+"""
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from squeezed.comparison.comparison import compare
+from squeezed.comparison.pair import Reading, open_together
+from squeezed.comparison.pictures import pictures_of
+from squeezed.graphs.foreign.preprocessing import CIFAR10_MEAN, CIFAR10_STD, Preprocessing
+
+DATA = Path(os.environ.get("SQUEEZED_TEST_DATA", "nowhere"))
+PRETRAINED = DATA / "pretrained"
+EXACT = DATA / "cifar10-lossless-test.zip"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not PRETRAINED.is_dir(), reason="SQUEEZED_TEST_DATA names no folder with pretrained/"
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("original", "compressed", "accuracies", "changes", "ties"),
+    [
+        ("pretrainedResnet.tflite", "pretrainedResnet_quant.tflite",
+         (0.8800, 0.8771), (24, 11, 8), 5),
+        ("pretrainedResnet_large_float.tflite", "pretrainedResnet_large_int8.tflite",
+         (0.9125, 0.9125), (10, 5, 5), 6),
+    ],
+)  # fmt: skip
+def test_mlperf_tinys_resnets(original, compressed, accuracies, changes, ties):
+    pytest.importorskip("ai_edge_litert")
+    found = compare(PRETRAINED / original, PRETRAINED / compressed, EXACT, range=(0, 255))
+    got = [found.value(f"accuracy_{which}")["value"] for which in ("original", "compressed")]
+    assert got == pytest.approx(accuracies, abs=5e-5)
+    counts = tuple(int(found.value(kind)["count"]) for kind in ("changed", "broken", "fixed"))
+    assert counts == changes
+    assert int(found.value("ties_compressed")["count"]) == ties
+    assert found.preprocessing_check.better is None
+
+
+def test_a_wrong_preprocessing_of_theirs_is_said():
+    pytest.importorskip("ai_edge_litert")
+    path = PRETRAINED / "pretrainedResnet.tflite"
+    found = compare(path, path, EXACT, limit=200)
+    assert "pixels from 0 to 255, RGB is right on" in found.sentences[0]
+
+
+@pytest.mark.parametrize(("name", "accuracy"), [("resnet_2b", 0.7040), ("resnet_4b", 0.7729)])
+def test_adversarially_trained_resnets(name, accuracy):
+    path = PRETRAINED / f"{name}.onnx"
+    found = compare(path, path, EXACT, mean=CIFAR10_MEAN, std=CIFAR10_STD)
+    assert found.value("accuracy_original")["value"] == pytest.approx(accuracy, abs=5e-5)
+
+
+def test_their_graph_has_a_free_batch():
+    pictures = pictures_of(EXACT, limit=8)
+    preprocessing = Preprocessing(mean=CIFAR10_MEAN, std=CIFAR10_STD)
+    (model,), _ = open_together(
+        [PRETRAINED / "resnet_2b.onnx"], pictures, Reading(preprocessing), 1
+    )
+    assert model.core.signature.batch == 1
+    assert model.graph().graph.input[0].type.tensor_type.shape.dim[0].dim_param == "n"
+
+
+def test_mobilenets_thousand_and_one_classes():
+    pytest.importorskip("ai_edge_litert")
+    archive = DATA / "imagenet1000.zip"
+    with zipfile.ZipFile(archive) as opened:
+        names = sorted(name for name in opened.namelist() if name.endswith(".JPEG"))
+        pixels = np.stack([_cropped(opened, name) for name in names])
+    pictures = pictures_of(pixels, np.arange(1000))
+    reading = Reading(Preprocessing(), outputs=str(PRETRAINED / "imagenet_labels.txt"))
+    path = PRETRAINED / "mobilenet_v2_1.0_224_quant.tflite"
+    (model,), _ = open_together([path], pictures, reading, 2)
+    assert len(model.outputs.order) == 1000
+    logits = np.concatenate([model.logits(images) for _, images in pictures.batches(50)])
+    assert (logits.argmax(axis=1) == np.arange(1000)).mean() == pytest.approx(0.8720, abs=5e-5)
+    top = np.sort(logits, axis=1)
+    assert (top[:, -1] == top[:, -2]).sum() == 8
+
+
+def _cropped(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Return the middle 224 × 224 as the published figures took it."""
+    with archive.open(name) as file:
+        image = Image.open(file).convert("RGB")
+    left, top = (image.width - 224) // 2, (image.height - 224) // 2
+    return np.asarray(image.crop((left, top, left + 224, top + 224))).transpose(2, 0, 1)
