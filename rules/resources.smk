@@ -71,8 +71,8 @@ def training_threads(wildcards):
 def processes_of(wildcards):
     """Processes that a job trains with, as its recipe says."""
     settings = recipe_of(wildcards).settings
-    training = settings if "epochs" in settings else settings.get("recovery", {})
-    return training.get("processes", 1)
+    sections = [settings, *(v for v in settings.values() if isinstance(v, dict))]
+    return next((s["processes"] for s in sections if "processes" in s), 1)
 
 
 def experiments_of(wildcards):
