@@ -15,10 +15,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 UV := $(or $(shell command -v uv 2>/dev/null),$(VENV)/bin/uv)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: help run compare check test test-slow test-all test-slurm lint format setup setup-dev lock clean
+.PHONY: help run compare check test test-slow test-matrix test-all test-slurm lint format setup setup-dev lock clean
 
 help:  ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup  ## Set up, run the configured experiments and say where the report is
 	@snakemake --cores all
@@ -37,10 +37,13 @@ check: setup  ## Check COMPRESSED= against ORIGINAL= on IMAGES= with THRESHOLDS=
 	@python -m squeezed.check $(COMPARED) --compressed='$(COMPRESSED)' $(if $(CHANNEL_ORDER),--channel-order=$(CHANNEL_ORDER)) $(THRESHOLDS)
 
 test: setup-dev  ## Set up and run the tests that take minutes at most
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -m "not slow and not matrix"
 
-test-slow: setup-dev  ## Run the tests that `make test` leaves out
-	@$(PYTEST) -m slow
+test-slow: setup-dev  ## Run the tests that take some ten minutes more
+	@$(PYTEST) -m "slow and not matrix"
+
+test-matrix: setup-dev  ## Run all architectures, tools, fuzzes and masks: long, and not in CI
+	@$(PYTEST) -m matrix
 
 test-all: setup-dev  ## Run all tests
 	@$(PYTEST)

@@ -11,14 +11,18 @@ Networks with drawn weights and batch-norm statistics (speed does not depend on 
 - int8: layers that ONNX Runtime computed in integers, of those with weights;
 - differ: predictions on which twin and engine differ, and, beside it, ONNX Runtime with and without
   its optimisations (the yardstick);
-- attack, embedding, maps: whether one step of an attack, the layer to embed, Grad-CAM and guided
-  backpropagation ran on the twin.
+- attack, embedding, guided_backprop, grad_cam: whether a few steps of the attack, the features of
+  the layer to embed, and either activation map came out on the twin: `ran`, or the sentence with
+  which it was left out.
 
 The three files of a family take turns on the same batches; ratios are medians over turns, and
 `--clock cpu_time` leaves out the time that other processes took. The last line is JSON:
-`int8_over_peer_min` is the least of `ours / peer`, `finished` counts the families that were
-exported and quantized. A family is measured in a process of its own.
+`int8_over_peer_min` is the least of `ours / peer`; `finished` counts, of all `families` listed
+below, those that were exported, quantized and analysed: each analysis ran or was left out with a
+sentence. A family is measured in a process of its own.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
@@ -27,8 +31,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -38,9 +43,13 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.quantizers import quantized_by_us, quantized_directly
+from squeezed.foundation.errors import UserError
 from squeezed.graphs.engines import Engine, open_engine
 from squeezed.graphs.export import export_network
 from squeezed.networks import Classifier, build_network
+
+if TYPE_CHECKING:
+    from torch import fx
 
 FAMILIES = (
     "vgg16_bn",
@@ -69,6 +78,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 CLASSES, MEAN, STD = 10, [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 CLOCKS = {"wall_time": time.perf_counter, "cpu_time": time.process_time}
 BATCH = 10
+ANALYSED = 4
+"""Images that the analyses are tried on."""
 
 
 def main() -> None:
@@ -99,8 +110,8 @@ def main() -> None:
     ratios = [row["int8_over_peer"] for row in rows if "int8_over_peer" in row]
     result = {
         "int8_over_peer_min": min(ratios, default=None),
-        "finished": len(ratios),
-        "families": len(rows),
+        "finished": sum(all(row["analyses"].values()) for row in rows if "analyses" in row),
+        "families": len(FAMILIES),
         "batch_size": BATCH,
         "threads": arguments.threads,
         "turns": arguments.turns,
@@ -225,10 +236,49 @@ def analyses(
     with torch.no_grad():
         predictions = [twin(torch.from_numpy(batch)).argmax(1).numpy() for batch in batches]
     found["twin_differs"] = int((np.concatenate(predictions) != deployed).sum())
-    batch = torch.from_numpy(images[:2]).requires_grad_(True)
-    (gradient,) = torch.autograd.grad(twin(batch).logsumexp(1).sum(), batch)
-    found["gradient"] = bool(gradient.flatten(1).abs().sum(1).gt(0).all())
+    found["analyses"] = {
+        name: ran_or_left_out(run)
+        for name, run in analyses_of(twin, images[:ANALYSED], np.concatenate(predictions)).items()
+    }
     return found
+
+
+def analyses_of(
+    twin: fx.GraphModule, images: NDArray[np.float32], predictions: NDArray[np.int64]
+) -> dict[str, Callable[[], NDArray[np.float32]]]:
+    """Return each analysis by its name; called, it gives something of each image."""
+    import torch
+
+    from squeezed.data.array_split import ArraySplit
+    from squeezed.explain.attribution import METHODS
+    from squeezed.explain.cam import Pictures, attribution_maps
+    from squeezed.explain.layers import embed, feature_layer
+    from squeezed.face import attack
+
+    pictures = Pictures(torch.from_numpy(images), torch.from_numpy(predictions[: len(images)]))
+
+    def attacked() -> NDArray[np.float32]:
+        steps = {"iterations": 5, "search_steps": 1, "learning_rate": 0.05}
+        adversarial = attack(twin, pictures.images, pictures.targets, **steps).last
+        return (adversarial - pictures.images).numpy()
+
+    def embedded() -> NDArray[np.float32]:
+        indices = np.arange(len(images))
+        layer = feature_layer(twin)
+        return embed(twin, layer, ArraySplit(images), indices, torch.device("cpu"))[0]
+
+    maps = {name: partial(attribution_maps, twin, pictures, name) for name in METHODS}
+    return {"attack": attacked, "embedding": embedded, **maps}
+
+
+def ran_or_left_out(run: Callable[[], NDArray[np.float32]]) -> str:
+    """Return `ran`, the sentence that leaves an analysis out, or nothing: it went wrong."""
+    try:
+        found = run()
+    except UserError as error:
+        return str(error)
+    values = found.reshape(len(found), -1)
+    return "ran" if np.isfinite(values).all() and np.any(values, axis=1).any() else ""
 
 
 def print_row(row: dict[str, Any]) -> None:
@@ -241,7 +291,7 @@ def print_row(row: dict[str, Any]) -> None:
         f"int8/fp32 {row['int8_over_fp32']:.2f}  peer/fp32 {row['peer_over_fp32']:.2f}  "
         f"ours/peer {row['int8_over_peer']:.3f}  int8 {row['layers_in_int8']}/{row['layers']}  "
         f"differ: twin {row['twin_differs']}, engine {row['engine_differs']}  "
-        f"gradient {row['gradient']}",
+        + "  ".join(f"{name} {outcome}" for name, outcome in row["analyses"].items()),
         flush=True,
     )
 

@@ -13,6 +13,7 @@ from squeezed.graphs.twin import build_twin, gradient_of_rounding, is_rounded
 from squeezed.networks import Classifier
 from squeezed.steps.quantize import quantize
 from tests.attacks.networks import protocol
+from tests.matrix import matrix
 from tests.steps.networks import MEAN, SIZE, STD, images, resnet18, tiny_vgg
 from tests.steps.test_quantize import DYNAMIC, EXTREMES, STATIC, workshop
 
@@ -54,8 +55,7 @@ def test_a_vgg_in_8_bits_can_be_fooled(scheme: str) -> None:
     check_that_it_can_be_fooled(twin, SIZE)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", matrix(list(SCHEMES), "float", "static"))
 def test_a_residual_network_in_8_bits_can_be_fooled(scheme: str) -> None:
     check_that_it_can_be_fooled(twin_in(scheme, resnet18(), (32, 32)), (32, 32))
 

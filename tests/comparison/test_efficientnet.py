@@ -23,7 +23,7 @@ ARCHIVE = Path(os.environ.get("SQUEEZED_TEST_DATA", "nowhere")) / "imagenet1000.
 OWN = Preprocessing(range=(0.0, 255.0), mean=(127.0,), std=(128.0,))
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.matrix,
     pytest.mark.timeout(3600),
     pytest.mark.skipif(not ARCHIVE.is_file(), reason="SQUEEZED_TEST_DATA has no imagenet1000.zip"),
 ]

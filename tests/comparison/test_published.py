@@ -33,8 +33,10 @@ pytestmark = [
     [
         ("pretrainedResnet.tflite", "pretrainedResnet_quant.tflite",
          (0.8800, 0.8771), (24, 11, 8), 5),
-        ("pretrainedResnet_large_float.tflite", "pretrainedResnet_large_int8.tflite",
-         (0.9125, 0.9125), (10, 5, 5), 6),
+        pytest.param(
+            "pretrainedResnet_large_float.tflite", "pretrainedResnet_large_int8.tflite",
+            (0.9125, 0.9125), (10, 5, 5), 6, marks=pytest.mark.matrix,
+        ),
     ],
 )  # fmt: skip
 def test_mlperf_tinys_resnets(original, compressed, accuracies, changes, ties):
@@ -72,6 +74,7 @@ def test_their_graph_has_a_free_batch():
     assert model.graph().graph.input[0].type.tensor_type.shape.dim[0].dim_param == "n"
 
 
+@pytest.mark.matrix
 def test_mobilenets_thousand_and_one_classes():
     pytest.importorskip("ai_edge_litert")
     archive = DATA / "imagenet1000.zip"

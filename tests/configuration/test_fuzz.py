@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from squeezed.foundation.errors import UserError
 from tests.configuration.test_completion import SCHEMA, SHIPPED, complete
+from tests.matrix import matrix
 
 ODD_VALUES = [
     *(None, True, False, "", "x", "0", "-1", "1e3", "3.0", "nan", "1e400", "on", "~", "\n", "\0"),
@@ -122,15 +123,14 @@ def test_any_change_of_a_configuration_is_taken_or_refused(steps):
     fuzz(FULL, steps)
 
 
-@pytest.mark.slow
+@pytest.mark.matrix
 @settings(max_examples=3000, deadline=None)
 @given(steps=STEPS, whole=st.booleans())
 def test_any_change_of_a_configuration_is_taken_or_refused_at_length(steps, whole):
     fuzz(FULL if whole else SMALL, steps)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("value", ODD_VALUES, ids=repr)
+@pytest.mark.parametrize("value", matrix(ODD_VALUES, None, "-1", 1e308))
 def test_an_odd_value_is_taken_or_refused_wherever_it_stands(value):
     for path in filter(None, places(FULL)):
         configuration = copy.deepcopy(FULL)

@@ -180,7 +180,7 @@ def test_damage_is_refused_or_does_no_harm(tmp_path_factory, fuzz):
     run(fuzz, tmp_path_factory, 25)
 
 
-@pytest.mark.slow
+@pytest.mark.matrix
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("fuzz", FUZZES)
 def test_damage_is_refused_or_does_no_harm_at_length(tmp_path_factory, fuzz):

@@ -20,6 +20,7 @@ from squeezed.explain.rehearsal import check
 from squeezed.explain.trunk import Trunk
 from squeezed.foundation.errors import UserError
 from squeezed.networks import VGG6, Classifier, build_network
+from tests.matrix import matrix
 from tests.twins import twin_of
 
 SIZE = (16, 16)
@@ -237,10 +238,10 @@ FAMILIES = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILIES)
-def test_the_layers_of_every_family(name: str):
-    channels, width = FAMILIES[name]
+@pytest.mark.parametrize(
+    ("name", "channels", "width"), matrix(FAMILIES, "resnet18", "squeezenet1_1", "swin_t")
+)
+def test_the_layers_of_every_family(name: str, channels: int | None, width: int):
     size = (224, 224) if name.startswith("vit") else (128, 128) if "inception" in name else (64, 64)
     arguments = {"aux_logits": False} if name in ("googlenet", "inception_v3") else {}
     torch.manual_seed(0)

@@ -15,6 +15,7 @@ from torch import nn
 from squeezed.foundation.errors import UserError
 from squeezed.graphs.export import export_network
 from squeezed.networks import Classifier, build_network
+from tests.matrix import matrix
 from tests.steps.networks import CLASSES, MEAN, SIZE, STD, disturb, images, resnet18, tiny_vgg
 
 FAMILIES = [
@@ -198,8 +199,7 @@ def test_a_network_that_cannot_be_followed_is_refused_in_one_sentence():
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", matrix(FAMILIES, "resnet18", "squeezenet1_1", "swin_t"))
 def test_every_family_exports(name):
     model, size = family(name)
     graph = export_network(model, size)

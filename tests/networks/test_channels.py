@@ -12,6 +12,7 @@ from squeezed.networks import build_network
 from squeezed.networks.channels import remove_channels
 from squeezed.networks.resnet_cifar import ZeroPadShortcut
 from squeezed.steps.channel_groups import choose_channels, rounded
+from tests.matrix import matrix
 from tests.steps.networks import disturb, narrow_vgg16, tiny_vgg
 
 
@@ -92,20 +93,19 @@ def test_shortcuts_without_weights():
     assert_same_function(smaller, (16, 16), round_to=1)
 
 
-@pytest.mark.slow
+FAMILIES = [
+    "resnet18",
+    "googlenet",
+    "mobilenet_v2",
+    "densenet121",
+    "efficientnet_b0",
+    "resnext50_32x4d",
+    "squeezenet1_1",
+]
+
+
 @pytest.mark.parametrize("ranking", ["layer", "global"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        "resnet18",
-        "googlenet",
-        "mobilenet_v2",
-        "densenet121",
-        "efficientnet_b0",
-        "resnext50_32x4d",
-        "squeezenet1_1",
-    ],
-)
+@pytest.mark.parametrize("name", matrix(FAMILIES, "resnet18", "squeezenet1_1"))
 def test_networks_of_torchvision(name, ranking):
     network = disturb(build_network(name, num_classes=5, image_size=(64, 64)))
     channels, smaller = assert_same_function(network, (64, 64), 0.3, ranking=ranking)

@@ -10,6 +10,7 @@ from squeezed.foundation.errors import UserError
 from squeezed.networks import build_network
 from squeezed.networks.cut_trunk import cut_after, cut_last_blocks
 from squeezed.networks.edits import replay
+from tests.matrix import matrix
 from tests.steps.networks import disturb, resnet18
 
 pytestmark = pytest.mark.slow  # torchvision takes seconds to import
@@ -59,20 +60,23 @@ def test_an_inception_module_goes_as_a_whole():
     assert torch.equal(cut.network.eval()(IMAGES), expected.eval()(IMAGES))
 
 
+CUT_AFTER = {
+    "resnet_cifar": "layer3.1.relu2",
+    "mobilenet_v2": "features.17.conv.3",
+    "densenet121": "features.transition3.pool",
+    "shufflenet_v2_x0_5": "stage4.3.view_1",
+    "squeezenet1_1": "features.11.cat",
+    "efficientnet_b0": "features.7.0.block.3.1",
+    "mnasnet0_5": "layers.13.0.layers.7",
+    "regnet_y_400mf": "trunk_output.block4.block4-4.activation",
+    "vit_b_32": "encoder.layers.encoder_layer_10.add_1",
+    "swin_t": "features.7.0.add_1",
+}
+
+
 @pytest.mark.parametrize(
     ("name", "after"),
-    [
-        ("resnet_cifar", "layer3.1.relu2"),
-        ("mobilenet_v2", "features.17.conv.3"),
-        ("densenet121", "features.transition3.pool"),
-        ("shufflenet_v2_x0_5", "stage4.3.view_1"),
-        ("squeezenet1_1", "features.11.cat"),
-        ("efficientnet_b0", "features.7.0.block.3.1"),
-        ("mnasnet0_5", "layers.13.0.layers.7"),
-        ("regnet_y_400mf", "trunk_output.block4.block4-4.activation"),
-        ("vit_b_32", "encoder.layers.encoder_layer_10.add_1"),
-        ("swin_t", "features.7.0.add_1"),
-    ],
+    matrix(CUT_AFTER, "resnet_cifar", "squeezenet1_1", "swin_t"),
 )
 def test_a_cut_replays_and_trains(name, after):
     network = build_network(name, num_classes=5, image_size=SIZE)

@@ -1,6 +1,7 @@
 """Each rule has its script, each script explains itself, and a user's mistake gets one sentence."""
 
 import argparse
+import json
 import re
 import subprocess
 import sys
@@ -35,17 +36,36 @@ def commands_of_the_workflow():
 RULES = rules_of_the_workflow()
 
 
-@pytest.mark.slow  # most of them import torch
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_a_script_explains_itself(script):
-    """Without a display, an environment or anything to import but what is installed."""
-    said = subprocess.run(
-        [sys.executable, script, "--help"],
+HELP_OF_EACH = """
+import contextlib, io, json, runpy, sys
+said = {}
+for script in sys.argv[1:]:
+    sys.argv = [script, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):
+        runpy.run_path(script, run_name="__main__")
+    said[script] = text.getvalue()
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture(scope="module")
+def explanations():
+    """What each script says to `--help`, asked in one process: most of them import torch."""
+    done = subprocess.run(
+        [sys.executable, "-c", HELP_OF_EACH, *map(str, SCRIPTS)],
         capture_output=True,
         text=True,
         check=True,
         env={"PYTHONPATH": str(PROJECT), "PATH": ""},
-    ).stdout
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_explains_itself(script, explanations):
+    """Without a display, an environment or anything to import but what is installed."""
+    said = explanations[str(script)]
     assert said.startswith("usage: ")
     undescribed = r"^  (--[a-z-]+ ?[A-Z_]*)\n(?!      )"  # no help beside it, nor below
     assert not re.findall(undescribed, said, re.MULTILINE)

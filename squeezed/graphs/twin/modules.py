@@ -36,16 +36,3 @@ class Pad(nn.Module):
     def extra_repr(self) -> str:
         """Return what is added where."""
         return f"{self.pads}, value={self.value}"
-
-
-class Affine(nn.Module):
-    """weight · x + bias with constants that broadcast to `x`."""
-
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
-        """Hold both as parameters."""
-        super().__init__()
-        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return weight · x + bias."""
-        return torch.addcmul(self.bias, x, self.weight)

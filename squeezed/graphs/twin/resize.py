@@ -11,8 +11,8 @@ from torch import nn
 
 from squeezed.foundation.errors import UserError
 from squeezed.graphs.twin.builder import Builder
+from squeezed.graphs.twin.parts import take
 from squeezed.graphs.twin.registry import operator
-from squeezed.graphs.twin.shapes import take
 from squeezed.graphs.twin.values import Array, Call, Value, as_tensor
 
 

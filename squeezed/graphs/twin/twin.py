@@ -18,6 +18,7 @@ from squeezed.graphs.twin import (  # noqa: F401  (they register their operators
     integers,
     layers,
     norms,
+    parts,
     pooling,
     quantized,
     resize,

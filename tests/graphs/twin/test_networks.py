@@ -12,9 +12,10 @@ from onnx.reference import ReferenceEvaluator
 from squeezed.graphs.twin import build_twin, gradient_of_rounding, is_rounded, load_twin
 from tests.graphs.twin.graphs import computed, gradient, images, runtime
 from tests.graphs.twin.networks import exported, network, quantized
+from tests.matrix import matrix
 
 QUICK = {"tiny_residual": 32, "mobilenet_v3_small": 32, "shufflenet_v2_x0_5": 32}
-SLOW = {
+MORE = {
     "resnet18": 64,
     "vgg11_bn": 32,
     "googlenet": 64,
@@ -34,7 +35,7 @@ SLOW = {
 }
 FAMILIES = [
     *(pytest.param(name, size, id=name) for name, size in QUICK.items()),
-    *(pytest.param(name, size, id=name, marks=pytest.mark.slow) for name, size in SLOW.items()),
+    *matrix(MORE, "resnet18", "swin_t"),
 ]
 SCHEMES = ["QDQ-channel", "QDQ-tensor", "QOperator-channel", "QOperator-tensor", "dynamic"]
 
