@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.experiment import Experiment
 
 HUES = {"prune": 50.0, "quantize": 245.0, "ablate": 350.0, "distil": 150.0, "factorize": 95.0}
 """Degrees in OKLCH; what is trained is grey."""

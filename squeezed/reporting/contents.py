@@ -7,7 +7,8 @@ import pandas as pd
 
 from squeezed.data.dataset import Dataset
 from squeezed.reporting.blocks import Block, blocks_of
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.columns import PERFORMANCE, STORAGE, TRAINING
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_adversarial import draw_adversarial
 from squeezed.reporting.figure_cam import draw_cam, randomisation_test
 from squeezed.reporting.figure_robustness import draw_robustness, robustness_curves
@@ -22,7 +23,7 @@ from squeezed.reporting.table_cam import cam_table
 from squeezed.reporting.table_embedding import embedding_table
 from squeezed.reporting.table_engines import engines_table
 from squeezed.reporting.table_gate import gate_table
-from squeezed.reporting.tables import PERFORMANCE, STORAGE, TRAINING, Table, make_table
+from squeezed.reporting.tables import Table, make_table
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import over_seeds
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_robustness import robustness_curves
 from squeezed.reporting.figure_training import training_curves
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import Estimate, metric
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.lens import Lens, Warning
 from squeezed.reporting.margins import (
     DISTANCE_MARGIN,
