@@ -10,6 +10,8 @@ from squeezed.foundation.errors import UserError
 from squeezed.foundation.results import read_result
 from squeezed.reporting.experiment import Experiment
 
+SEED_COMPARISON = "seed_comparison"
+
 
 @dataclass(frozen=True)
 class Expectation:
@@ -20,6 +22,8 @@ class Expectation:
     """For each variant the names of its result files, without `.json`."""
     timings: tuple[str, ...] = ()
     """The names of the results in which all variants of a seed are timed, without `.json`."""
+    comparisons: tuple[str, ...] = ()
+    """The names of the results in which all seeds are compared, without `.json`."""
 
 
 def parse_expectations(text: str) -> dict[str, Expectation]:
@@ -34,6 +38,7 @@ def parse_expectations(text: str) -> dict[str, Expectation]:
                 tuple(int(seed) for seed in part["seeds"]),
                 {variant: tuple(names) for variant, names in part["analyses"].items()},
                 tuple(part.get("timings", ())),
+                tuple(part.get("comparisons", ())),
             )
             for name, part in json.loads(text).items()
         }
@@ -53,8 +58,9 @@ def collect(
     """Read the results under `root`.
 
     Args:
-        root: the folder that holds `{experiment}/seed{seed}/{variant}/{analysis}.json`, and
-            `{experiment}/seed{seed}/{timing}.json`, whose times become a record of each variant.
+        root: the folder that holds `{experiment}/seed{seed}/{variant}/{analysis}.json`,
+            `{experiment}/seed{seed}/{timing}.json`, whose times become a record of each variant,
+            and `{experiment}/seed_comparison.json`.
         expected: what the run was to make; what is missing of it is noted. Default: whatever is
             there counts as all.
         settings: the experiments' sections of the configuration, by name.
@@ -76,7 +82,12 @@ def collect(
             settings=section,
             left_out=rehearsal.get("left_out", {}),
             notes=rehearsal.get("notes", []),
+            seed_comparison=_read_record(root / name / f"{SEED_COMPARISON}.json") or {},
         )
+        for comparison in expectation.comparisons:
+            if _read_record(root / name / f"{comparison}.json") is None:
+                missing = [(seed, "all seeds", comparison) for seed in expectation.seeds]
+                experiment.missing += missing
         for seed in expectation.seeds:
             for variant in experiment.variants:
                 for analysis in expectation.analyses[variant]:

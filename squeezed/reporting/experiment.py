@@ -12,6 +12,8 @@ from squeezed.foundation.results import INEXACT_FIELDS
 from squeezed.reporting.blocks import MAP_METHODS
 
 NOT_ATTACKS = ("attack_timing", "attack_variations")
+TEXTS = {"class": str, "corruption": str}
+"""Columns of the CSVs that are names, whatever they look like."""
 
 
 @dataclass
@@ -33,6 +35,9 @@ class Experiment:
     """The variants that the rehearsal left out, each with the reason in a sentence."""
     notes: list[str] = field(default_factory=list)
     """What else the rehearsal found that the run does without."""
+
+    seed_comparison: dict[str, Any] = field(default_factory=dict)
+    """What is compared between seeds; empty with one seed."""
 
     @property
     def dataset(self) -> str:
@@ -119,7 +124,7 @@ class Experiment:
         """Read a CSV beside the results, or return None where it is missing or empty."""
         path = self.path(seed, variant, file)
         try:
-            return pd.read_csv(path)
+            return pd.read_csv(path, converters=TEXTS)
         except (FileNotFoundError, pd.errors.EmptyDataError):
             return None
 

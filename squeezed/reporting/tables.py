@@ -1,6 +1,6 @@
 """The tables of the report: cells for people, and the same figures as plain frames for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -8,6 +8,7 @@ import pandas as pd
 from squeezed.reporting.estimates import Estimate, metric, share
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.lens import Lens, Printed
+from squeezed.reporting.vocabulary import listed
 from squeezed.reporting.wording import (
     NONE,
     Format,
@@ -15,6 +16,9 @@ from squeezed.reporting.wording import (
     plain,
     with_spread,
 )
+
+BASES_AT_MOST = 3
+"""A caption tells no more kinds of intervals apart; each figure says its own when pointed at."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Column:
     analysis: str = ""
     is_share: bool = False
     images: str = "n_images"
+    measure: Callable[[Experiment, str], Estimate | None] | None = None
+    """What computes it for an experiment's variant, where no result has it under its key."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,19 @@ def make_table(
     return Table(key, shown, rows, pd.DataFrame(plain_rows))
 
 
+def intervals_in_words(table: Table) -> str:
+    """Return a sentence on what the intervals of a table are over; nothing where they say it."""
+    bases = list(
+        dict.fromkeys(c.basis for _, cells in table.rows for c in cells if c.interval and c.basis)
+    )
+    if not bases or len(bases) > BASES_AT_MOST:
+        return ""
+    return f"Brackets are 95 % intervals, over {listed(bases)}."
+
+
 def _estimate(experiment: Experiment, variant: str, column: Column) -> Estimate | None:
+    if column.measure is not None:
+        return column.measure(experiment, variant)
     if column.is_share:
         return share(experiment, variant, column.analysis, column.key)
     return metric(experiment, variant, column.analysis, column.key, images=column.images)
