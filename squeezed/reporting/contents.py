@@ -143,5 +143,7 @@ def _told_of_results(experiment: Experiment, key: str) -> str:
     if key == "corruptions":
         parameters = experiment.any_value(key, "corruption_parameters")
         kinds = experiment.any_value(key, "corruptions")
-        return f"{kinds} corruptions with the parameters of {parameters}." if parameters else ""
+        return (
+            f"Here: {kinds} corruptions with the parameters of {parameters}." if parameters else ""
+        )
     return ""

@@ -11,12 +11,13 @@ from squeezed.reporting.harms import (
     worst_class_change,
 )
 from squeezed.reporting.tables import Column
-from squeezed.reporting.wording import Format, number, percent, plain, points, times
+from squeezed.reporting.wording import Format, number, percent, plain, points, signed, times
 
 WORST_CLASS = Column(
     "worst_class_recall_change",
     "Worst class",
-    "Change of the recall of the class that loses most; the interval holds for all classes",
+    "Change of the recall of the class that loses most, if any does; the interval holds for all "
+    "classes",
     points,
     measure=worst_class_change,
 )
@@ -159,7 +160,7 @@ UNFAMILIAR = (
         "auroc_confidence_change",
         "… change",
         "Against the baseline, paired by image",
-        plain,
+        signed,
         measure=unfamiliar_change,
     ),
     Column(
@@ -181,7 +182,7 @@ UNFAMILIAR = (
         "auroc_energy_change",
         "… change",
         "Against the baseline, paired by image",
-        plain,
+        signed,
         "unfamiliar",
     ),
     Column(

@@ -13,7 +13,7 @@ from squeezed.reporting.lens import Warning
 from squeezed.reporting.margins import SCORE_MARGIN, SHARE_MARGIN, exceeds
 from squeezed.reporting.measures import negated
 from squeezed.reporting.vocabulary import in_words, listed
-from squeezed.reporting.wording import Format, plain, points, with_interval
+from squeezed.reporting.wording import Format, points, signed, with_interval
 
 NAMED_AT_MOST = 3
 """A sentence names no more variants with their figures; the others are counted."""
@@ -119,7 +119,7 @@ def _unfamiliar(experiment: Experiment) -> list[Warning]:
     losses = _clearly(experiment, lambda e, v: negated(unfamiliar_change(e, v)), SCORE_MARGIN)
     if not losses:
         return []
-    told = _with_figures({v: negated(loss) for v, loss in losses.items()}, plain)
+    told = _with_figures({v: negated(loss) for v, loss in losses.items()}, signed)
     return [
         Warning(
             "Confidence as a sign of a familiar image.",
