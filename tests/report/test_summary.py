@@ -12,9 +12,10 @@ import pytest
 from squeezed.foundation.errors import UserError
 from squeezed.paper.lens import LENS
 from squeezed.reporting.blocks import blocks_of
-from squeezed.reporting.collection import Experiment, collect, missing_in_words, parse_expectations
+from squeezed.reporting.collection import collect, missing_in_words, parse_expectations
 from squeezed.reporting.document import Document, compose
 from squeezed.reporting.estimates import Estimate
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.files import write_report
 from squeezed.reporting.reasons import reasons_for
 from squeezed.reporting.render import in_short
