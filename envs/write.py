@@ -8,10 +8,11 @@ such an environment computes with the very files that `make setup` installs.
 
 import argparse
 import ast
+import functools
 import importlib.metadata
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import yaml
@@ -108,18 +109,27 @@ def pinned() -> dict[str, list[str]]:
 
 def imported_distributions(script: Path) -> Iterator[str]:
     """Yield the distributions that a script, or a module of the project that it uses, imports."""
-    known = importlib.metadata.packages_distributions()
     for source in imported_files(script, ROOT):
-        for node in ast.walk(ast.parse(source.read_text())):
-            modules = []
-            if isinstance(node, ast.Import):
-                modules = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-                modules = [node.module]
-            for module in modules:
-                top = module.partition(".")[0]
-                if top not in sys.stdlib_module_names and top != "squeezed":
-                    yield from (canonicalize_name(name) for name in known[top])
+        yield from distributions_of(source)
+
+
+@functools.cache  # most modules serve many scripts
+def distributions_of(source: Path) -> frozenset[str]:
+    """Return the distributions that a module imports itself."""
+    modules = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            modules.add(node.module)
+    tops = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {"squeezed"}
+    return frozenset(canonicalize_name(name) for top in tops for name in installed()[top])
+
+
+@functools.cache
+def installed() -> Mapping[str, list[str]]:
+    """Return the installed distributions by the names that are imported of them."""
+    return importlib.metadata.packages_distributions()
 
 
 def closure(names: Iterable[str], pins: dict[str, list[str]]) -> set[str]:

@@ -14,8 +14,10 @@ from tests.graphs.twin.graphs import computed, gradient, images, runtime
 from tests.graphs.twin.networks import exported, network, quantized
 from tests.matrix import matrix
 
-QUICK = {"tiny_residual": 32, "mobilenet_v3_small": 32, "shufflenet_v2_x0_5": 32}
+QUICK = {"tiny_residual": 32}
 MORE = {
+    "mobilenet_v3_small": 32,
+    "shufflenet_v2_x0_5": 32,
     "resnet18": 64,
     "vgg11_bn": 32,
     "googlenet": 64,
@@ -35,7 +37,7 @@ MORE = {
 }
 FAMILIES = [
     *(pytest.param(name, size, id=name) for name, size in QUICK.items()),
-    *matrix(MORE, "resnet18", "swin_t"),
+    *matrix(MORE, "mobilenet_v3_small", "swin_t"),
 ]
 SCHEMES = ["QDQ-channel", "QDQ-tensor", "QOperator-channel", "QOperator-tensor", "dynamic"]
 
