@@ -61,8 +61,8 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "tables",
             "What else changed",
             "What accuracy and size do not show: the class that loses most, confidence, corrupted "
-            "images, images of none of the classes. Brackets are 95 % intervals; the sections folded "
-            "below say over which images, and have the rest.",
+            "images, images of none of the classes. Brackets are 95 % intervals; the folded "
+            "sections below say over which images, and have the rest.",
         ),
         *_harms(),
         Block(
