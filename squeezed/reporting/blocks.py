@@ -151,6 +151,15 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "with its probability.",
         ),
         Block(
+            "exemplars",
+            "figures",
+            "The images that compression changes",
+            "Exemplars, those on which the seeds agree most first: what the baselines of most "
+            "seeds say → what the compressed networks of most seeds say. Dark words: the baselines "
+            "were right.",
+            folded=True,
+        ),
+        Block(
             "tsne",
             "figures",
             "Maps of the features (t-SNE)",

@@ -11,6 +11,7 @@ from squeezed.reporting.columns import PERFORMANCE, STORAGE, TRAINING
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_adversarial import draw_adversarial
 from squeezed.reporting.figure_cam import draw_cam, randomisation_test
+from squeezed.reporting.figure_exemplars import draw_exemplars, exemplars_of
 from squeezed.reporting.figure_reliability import draw_reliability, reliability_points
 from squeezed.reporting.figure_robustness import draw_robustness, robustness_curves
 from squeezed.reporting.figure_tradeoff import draw_tradeoff
@@ -86,6 +87,7 @@ DRAWINGS: dict[str, Callable[[Block, Sources], str | None]] = {
     "reliability": lambda b, s: draw_reliability(s.experiment),
     "robustness": lambda b, s: draw_robustness(s.experiment),
     "adversarial": lambda b, s: draw_adversarial(s.experiment, s.data, s.classes),
+    "exemplars": lambda b, s: draw_exemplars(s.experiment, s.data, s.classes),
     "tsne": lambda b, s: draw_tsne(s.experiment, s.classes),
     "tsne_interactive": lambda b, s: interactive_tsne(s.experiment, s.data, s.classes),
     "cam_maps": lambda b, s: draw_cam(s.experiment, s.data, s.classes, b.subject),
@@ -96,6 +98,7 @@ DRAWINGS: dict[str, Callable[[Block, Sources], str | None]] = {
 DATA: dict[str, Callable[[Experiment], pd.DataFrame]] = {
     "reliability": reliability_points,
     "robustness": robustness_curves,
+    "exemplars": exemplars_of,
     "tsne": tsne_points,
     "training_curves": training_curves,
 }

@@ -204,9 +204,9 @@ def _compared(field: str, experiment: Experiment, variant: str) -> Estimate | No
     low, high = fields.get(f"{field}_low"), fields.get(f"{field}_high")
     n = int(compared["n_images"])
     # A share of images is of the majority of the seeds' networks: no seed is drawn for it.
-    over = f"{n:,} {IMAGES}"
+    over = f"{n:,} {IMAGES}, with these seeds"
     if field == "flipped_share":
-        over = f"{compared['n_seeds']} seeds and {over}"
+        over = f"{compared['n_seeds']} seeds and {n:,} {IMAGES}"
     return Estimate(float(fields[field]), low, high, None, "" if low is None else over, n)
 
 

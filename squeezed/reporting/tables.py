@@ -8,7 +8,6 @@ import pandas as pd
 from squeezed.reporting.estimates import Estimate, metric, share
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.lens import Lens, Printed
-from squeezed.reporting.vocabulary import listed
 from squeezed.reporting.wording import (
     NONE,
     Format,
@@ -108,7 +107,7 @@ def intervals_in_words(table: Table) -> str:
     )
     if not bases or len(bases) > BASES_AT_MOST:
         return ""
-    return f"Brackets are 95 % intervals, over {listed(bases)}."
+    return f"Brackets are 95 % intervals over {', or over '.join(bases)}."
 
 
 def _estimate(experiment: Experiment, variant: str, column: Column) -> Estimate | None:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from squeezed.configuration.recipes import Recipe
+from squeezed.data import open_dataset
 from squeezed.foundation.errors import UserError
 from squeezed.paper.lens import LENS
 from squeezed.reporting.blocks import blocks_of
@@ -19,6 +20,7 @@ from squeezed.reporting.document import Document, compose
 from squeezed.reporting.estimates import metric
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.exports import metrics_tree
+from squeezed.reporting.figure_exemplars import draw_exemplars, exemplars_of
 from squeezed.reporting.figure_reliability import draw_reliability, reliability_points
 from squeezed.reporting.files import write_report
 from squeezed.reporting.harms import calibration_change, harm_warnings
@@ -27,8 +29,9 @@ from squeezed.reporting.table_by_row import ROWS_AT_MOST, classes_table, corrupt
 from squeezed.reporting.vocabulary import describe
 from tests.report.browser import Browser
 from tests.report.conftest import TEMPLATES
-from tests.report.made_up import paper_like, settings_of
+from tests.report.made_up import VARIANTS, paper_like, settings_of
 from tests.report.made_up_harms import LOST_CLASS, write_harms
+from tests.report.made_up_pictures import write_pictures
 
 HARMS = {"changes", "calibration", "classes", "corruptions", "corruption_kinds", "unfamiliar"}
 HARMED = "quantized"
@@ -108,6 +111,24 @@ def test_several_seeds_show_the_churn_and_the_exemplars(several: tuple[Document,
         if not field.endswith(("_low", "_high")):
             assert shown.loc[HARMED, field] == pytest.approx(value), field
     assert "3 seeds and 1,000 images" in blocks["seeds"].caption
+
+
+def test_exemplars_are_drawn_the_surest_first(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    experiment = run(results, (0, 1), HARMED)
+    write_pictures(results / "digits/seed0", tmp_path / "data/digits.safetensors", VARIANTS)
+    found = exemplars_of(experiment)
+    sure = found[["baseline_agreement", "agreement"]].min(axis=1)
+    assert sure.is_monotonic_decreasing and HARMED in set(found["variant"])
+    # The made-up data set has only the first of the images.
+    data = open_dataset(tmp_path / "data/digits.safetensors")
+    few = found[found["index"] < len(data.test)].drop(columns="experiment")
+    few.to_csv(experiment.folder / "exemplars.csv", index=False)
+    drawing = draw_exemplars(experiment, data, data.class_names)
+    assert drawing is not None and "Quantized" in drawing and "true: class 3" in drawing
+    assert draw_exemplars(experiment, None, data.class_names) is None, "no images, no figure"
+    (experiment.folder / "exemplars.csv").unlink()
+    assert draw_exemplars(experiment, data, data.class_names) is None
 
 
 def test_captions_say_what_intervals_are_over(
