@@ -60,7 +60,7 @@ def add_comparison_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channel-order", choices=["RGB", "BGR"], default="RGB")
     parser.add_argument("--layout", choices=["auto", "nchw", "nhwc"], default="auto")
     parser.add_argument("--limit", type=int, help="compare on so many images")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="of the engines")
 
 
 def comparison_options(arguments: argparse.Namespace) -> dict[str, Any]:

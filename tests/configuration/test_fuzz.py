@@ -130,7 +130,7 @@ def test_any_change_of_a_configuration_is_taken_or_refused_at_length(steps, whol
     fuzz(FULL if whole else SMALL, steps)
 
 
-@pytest.mark.parametrize("value", matrix(ODD_VALUES, None, "-1", 1e308))
+@pytest.mark.parametrize("value", matrix(ODD_VALUES, None, 1e308))
 def test_an_odd_value_is_taken_or_refused_wherever_it_stands(value):
     for path in filter(None, places(FULL)):
         configuration = copy.deepcopy(FULL)

@@ -68,6 +68,10 @@ EXCUSED: dict[str, str] = {
 """Why a case, or all cases that a pattern names, are not the twin's."""
 
 
+FOUR_DECIMALS = {"test_averagepool_2d_ceil_last_window_starts_on_pad"}
+"""Cases whose expected results are written with four decimals."""
+
+
 def excuse(name: str) -> str | None:
     return next((reason for pattern, reason in EXCUSED.items() if fnmatchcase(name, pattern)), None)
 
@@ -103,6 +107,7 @@ def test_onnx_s_own_case(name):
         assert tuple(result.shape) == array.shape
         tolerance = 1e-3 if array.dtype == np.float16 else 1e-5
         error = 1e-4 if array.dtype.kind in "ui" else 1e-5  # integers are carried as real numbers
+        error = 6e-5 if name in FOUR_DECIMALS else error
         np.testing.assert_allclose(
             result.to(torch.float64).numpy(), array.astype(np.float64), rtol=tolerance, atol=error
         )
