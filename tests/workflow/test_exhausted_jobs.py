@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 SIZE = (64, 64)
 ARCHITECTURE = {
     "name": "vgg6",
-    "arguments": {"widths": [64, 64, 4, 4, 8, 8], "hidden_features": [16, 16]},
+    "arguments": {"widths": [64, 4, 4, 4, 8, 8], "hidden_features": [16, 16]},
     "weights": None,
 }
 # Loads a script with all that it imports, and only then sets the limit; that of memory is of what
@@ -68,7 +68,7 @@ def inputs(tmp_path_factory):
 
 def training(inputs, output):
     section = experiment(
-        architecture=ARCHITECTURE, training={"epochs": 2, "batch_size": 256}, device="cpu"
+        architecture=ARCHITECTURE, training={"epochs": 1, "batch_size": 256}, device="cpu"
     )
     settings = {
         "variant": "baseline",
