@@ -87,7 +87,9 @@ def test_the_report_is_made_bundled_and_opened(
     assert all(url.startswith(("file:", "data:", "blob:")) for url in browser.requests())
 
 
-@pytest.mark.parametrize("quiet", [(), ("--quiet", "rules", "progress")])
+@pytest.mark.parametrize(
+    "quiet", [(), pytest.param(("--quiet", "rules", "progress"), marks=pytest.mark.slow)]
+)
 def test_a_failed_analysis_leaves_a_report_that_says_so(
     project: Path, quiet: tuple[str, ...]
 ) -> None:
