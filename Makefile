@@ -85,7 +85,7 @@ $(VENV)/.ready: $(VENV)/bin/python requirements.txt pyproject.toml
 	@echo "Installing the pinned requirements into $(VENV) (once; several GB)"
 	@$(UV) pip install --quiet --compile-bytecode --requirement requirements.txt
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
-	@python -c 'from squeezed.environment import check_torchvision; check_torchvision()'
+	@python -c 'from squeezed.foundation.environment import check_torch_builds; check_torch_builds()'
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt

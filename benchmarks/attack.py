@@ -35,6 +35,7 @@ from torch import Tensor, fx, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.peers import require_peers
 from squeezed.attacks.carlini_wagner import CarliniWagnerSettings, carlini_wagner
 from squeezed.attacks.victim import Victim
 from squeezed.data.digits import read_digits
@@ -71,6 +72,7 @@ def main() -> int:
         "--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="default: all"
     )
     arguments = parser.parse_args()
+    require_peers("torchattacks", "foolbox")
     torch.set_num_threads(1)
     results = {}
     for name in arguments.networks:

@@ -16,6 +16,7 @@ import argparse
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,11 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=600, help="seconds for one run at most")
     parser.add_argument("--output", type=Path, help="the table to write (Markdown)")
     arguments = parser.parse_args()
+    if not (shutil.which("sbatch") and shutil.which("sacct")):
+        sys.exit(
+            "error: there is no Slurm here (sbatch, sacct): "
+            "tests/slurm/one-machine-slurm install && tests/slurm/one-machine-slurm start"
+        )
     table = [
         "| work | how | jobs | s each | wall, s | jobs/min | overhead, s/job | CPU, s/job |",
         "|---|---|---|---|---|---|---|---|",

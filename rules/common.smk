@@ -365,6 +365,17 @@ def code_of_step(script):
     return digest
 
 
+def code_of_steps(script):
+    """A function of the wildcards: the digest of a script and of the experiment's steps."""
+
+    def digest(wildcards):
+        recipes = RECIPES[wildcards.experiment].values()
+        modules = {recipe.entry.partition(":")[0] for recipe in recipes}
+        return code(script, entries=tuple(sorted(modules)))
+
+    return digest
+
+
 def command(script, inputs, outputs, *, seed=False, gpu=True):
     """The command of a rule: the script of its name, with its files under their names.
 

@@ -42,7 +42,7 @@ rule rehearse:
             "tsne",
             "cam",
         ),
-        code=code("rehearse"),
+        code=code_of_steps("rehearse"),
     message:
         "Rehearse {wildcards.experiment} on an untrained network: what cannot work is said now"
     shell:

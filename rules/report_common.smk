@@ -4,7 +4,8 @@ from squeezed.reporting.blocks import blocks_of
 
 
 def expected_results():
-    """What the report is to find: for each experiment its seeds, variants, analyses and timings."""
+    """What the report is to find: for each experiment its seeds, variants, analyses, timings
+    and comparisons of seeds."""
     expected = {}
     for name, seed, variant in runs():
         experiment = config["experiments"][name]
@@ -17,6 +18,12 @@ def expected_results():
                     file.removesuffix(".json")
                     for files in TIMINGS.values()
                     for file in files(experiment)
+                ],
+                "comparisons": [
+                    file.removesuffix(".json")
+                    for files in COMPARISONS.values()
+                    for file in files(experiment)
+                    if file.endswith(".json")
                 ],
             },
         )

@@ -25,11 +25,14 @@ from squeezed.networks.classifier import Classifier
 from squeezed.networks.network_file import NetworkCard
 from squeezed.steps.resolve import step_of
 from squeezed.steps.step import Workshop
+from squeezed.training.batches import smallest_share
 
 IMAGES = 4
 """Of each split: a rehearsal asks whether something works, not how well."""
-SHORT = {"epochs": 0, "processes": 1, "calibration_images": IMAGES}
+SHORT = {"epochs": 0, "calibration_images": IMAGES}
 """What is set to other values for a rehearsal, wherever it stands in a recipe."""
+SMALL_STEP = 1e-9
+"""The learning rate of a rehearsed epoch: weights stay where they are, so that nothing diverges."""
 
 
 @dataclass(frozen=True)
@@ -101,14 +104,14 @@ def rehearsed(experiment: Mapping[str, Any], dataset: Dataset) -> Iterator[Rehea
     made: dict[str, Rehearsed] = {}
     for name, recipe in track(recipes.items(), "recipes rehearsed", total=len(recipes)):
         try:
-            made[name] = _make(recipe, made, workshop)
+            made[name] = _make(_shortened(recipe, len(dataset.train)), made, workshop)
         except UserError as error:
             raise UserError(f"the variant {name!r} cannot be made: {error}") from error
         yield made[name]
 
 
 def _make(recipe: Recipe, made: Mapping[str, Rehearsed], workshop: Workshop) -> Rehearsed:
-    function, settings = step_of(_shortened(recipe))
+    function, settings = step_of(recipe)
     parent = made[recipe.parent] if recipe.parent else None
     if recipe.makes == GRAPH:
         graph = parent.graph if parent else None
@@ -123,14 +126,25 @@ def _make(recipe: Recipe, made: Mapping[str, Rehearsed], workshop: Workshop) -> 
     return Rehearsed(recipe, (result.model, result.card), graph)
 
 
-def _shortened(recipe: Recipe) -> Recipe:
-    """Return a recipe that trains and calibrates as little as it can."""
+def _shortened(recipe: Recipe, images: int) -> Recipe:
+    """Return a recipe that trains and calibrates as little as it can.
+
+    Where it trains, that is one epoch, in the smallest batches that its training on `images` has.
+    """
 
     def shorten(settings: dict[str, Any]) -> dict[str, Any]:
-        return {
+        shortened = {
             key: shorten(value) if isinstance(value, dict) else SHORT.get(key, value)
             for key, value in settings.items()
         }
+        if "augmentation" in settings and settings["epochs"]:
+            shortened |= {
+                "epochs": 1,
+                "processes": 1,
+                "batch_size": smallest_share(images, settings["batch_size"], settings["processes"]),
+                "learning_rate": SMALL_STEP,
+            }
+        return shortened
 
     settings = shorten(copy.deepcopy(dict(recipe.settings)))
     return Recipe(recipe.name, recipe.step, recipe.parent, recipe.makes, settings)

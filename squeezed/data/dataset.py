@@ -36,6 +36,10 @@ class Split(Protocol):
         """Yield (images, labels) in the order of `indices` (default: all), in bounded memory."""
         ...
 
+    def first(self, count: int) -> "Split":
+        """Return a split of the first `count` images, or of all if there are not more."""
+        ...
+
 
 class Dataset(Protocol):
     """A data set with its three splits. `squeezed.data.open_dataset` returns one."""

@@ -108,6 +108,11 @@ class FileSplit:
                 pending = [pool.submit(self.pixels, index) for index in following]
                 yield self._stack(ready), self.labels[chunk]
 
+    def first(self, count: int) -> "FileSplit":
+        """Return a split of the first `count` images, or of all if there are not more."""
+        paths = PathList(self.paths.block, self.paths.ends[:count])
+        return FileSplit(self.root, paths, self.labels[:count], self.geometry)
+
     def _stack(self, pixels: Sequence[NDArray[np.uint8]]) -> Images:
         if not pixels:
             return np.empty((0, *self.pixels(0).shape), np.float32)

@@ -42,6 +42,10 @@ class TensorSplit:
             chosen = order[start : start + batch_size]
             yield self.images(chosen), self.labels[chosen]
 
+    def first(self, count: int) -> "TensorSplit":
+        """Return a split of the first `count` images, or of all if there are not more."""
+        return TensorSplit(self.pixels[:count], self.labels[:count])
+
 
 class TensorDataset(StoredDataset):
     """A data set read from one tensor file (see `squeezed.data.dataset.Dataset`)."""

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from squeezed.foundation.errors import UserError, first_line
+from squeezed.foundation.files import user_path
 from squeezed.networks.state import load_state
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     Raises:
         UserError: if there is no such file, it cannot be read, or it holds no state dictionary.
     """
-    path = Path(path).expanduser()
+    path = user_path(str(path))
     if not path.is_file():
         raise UserError(f"there is no {path}: correct the architecture's `weights`")
     try:

@@ -16,7 +16,7 @@ from squeezed.paper.roles import CLAIMS
 from squeezed.paper.study import study_of
 from squeezed.paper.verdict import Verdict
 from squeezed.reporting.blocks import Block
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.lens import LensSection, Printed, Warning
 
 

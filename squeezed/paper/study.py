@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from squeezed.paper.roles import PAPERS, dataset_of, is_study, protocol_of, roles_of
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.vocabulary import in_words
 
 

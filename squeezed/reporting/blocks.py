@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 MAP_METHODS = {"guided_backprop": "guided backpropagation", "grad_cam": "Grad-CAM"}
-ATTACK_METHODS = {"carlini_wagner": "Carlini–Wagner L2"}
+ATTACK_METHODS = {
+    "carlini_wagner": "Carlini–Wagner L2",
+    "ddn": "Decoupled direction and norm (DDN, L2)",
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Block:
     """What makes it, a name in `contents`; left out: its key."""
     subject: str = ""
     """The attack or the method that it is about."""
+    folded: bool = False
+    """Whether the page shows its title and caption, and the rest when asked to."""
 
     def file(self, experiment: str) -> str:
         """Return its file, relative to the report."""
@@ -49,8 +54,17 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "tables",
             "Accuracy, size and time",
             "Every variant deployed and run by the same engine with the same threads and batch "
-            "size. Brackets are 95 % intervals.",
+            "size.",
         ),
+        Block(
+            "changes",
+            "tables",
+            "What else changed",
+            "What accuracy and size do not show: the class that loses most, confidence, corrupted "
+            "images, images of none of the classes. Brackets are 95 % intervals; the sections "
+            "folded below say over which images, and have the rest.",
+        ),
+        *_harms(),
         Block(
             "storage",
             "tables",
@@ -113,6 +127,15 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "their recipe are joined, from their parent on; lines are 95 % intervals.",
         ),
         Block(
+            "reliability",
+            "figures",
+            "Right as often as sure?",
+            "Accuracy against confidence in bins of 1/15 (those of fewer than 5 images are left "
+            "out), without temperature scaling. Below the dashed line a network is surer than it "
+            "is right.",
+            folded=True,
+        ),
+        Block(
             "robustness",
             "figures",
             "Robust accuracy against the attacker's budget",
@@ -126,6 +149,15 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "Two test images, the nearest image that the attack found to fool each variant, and "
             "the difference enlarged (grey: no change). Under each picture the predicted class "
             "with its probability.",
+        ),
+        Block(
+            "exemplars",
+            "figures",
+            "The images that compression changes",
+            "Exemplars, those on which the seeds agree most first: what the baselines of most "
+            "seeds say → what the compressed networks of most seeds say. Dark words: the baselines "
+            "were right.",
+            folded=True,
         ),
         Block(
             "tsne",
@@ -166,6 +198,69 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
     ]
 
 
+def _harms() -> list[Block]:
+    """Return the blocks on what accuracy and size do not show."""
+    return [
+        Block(
+            "calibration",
+            "tables",
+            "Calibration: is a network right as often as it is sure?",
+            "Guo et al. 2017, on the test images. A calibration error of few images is too large, "
+            "for all variants alike; the Brier score and the log loss are not. “Scaled”: with one "
+            "temperature for all logits, fitted on validation images; where there are none, "
+            "nothing is scaled.",
+            folded=True,
+        ),
+        Block(
+            "classes",
+            "tables",
+            "Harm by class",
+            "Change of each class's recall, in points, on the same test images (Hooker et al. "
+            "2019). With one seed, “beyond chance” is McNemar's test, corrected for all classes of "
+            "a variant (Holm), and intervals are over the class's images of this one network; "
+            "with several, intervals are over seeds and images, and “beyond chance” is an interval "
+            "without zero. Intervals hold for all classes together (Bonferroni).",
+            folded=True,
+        ),
+        Block(
+            "corruptions",
+            "tables",
+            "Corrupted images",
+            "Noise, blur, weather and digital corruptions (Hendrycks & Dietterich 2019), of the "
+            "same images for every variant; an image with all its corruptions counts once. "
+            "“Corruption error”: the baseline's is 1.",
+            folded=True,
+        ),
+        Block(
+            "corruption_kinds",
+            "tables",
+            "Corrupted images, by corruption",
+            "Change of accuracy in points, mean over severities, paired by image. With one seed, "
+            "“beyond chance” is corrected for all corruptions of a variant (Holm); intervals are "
+            "not.",
+            folded=True,
+        ),
+        Block(
+            "unfamiliar",
+            "tables",
+            "Unfamiliar images",
+            "Does a network give images of none of its classes less confidence? Area under the "
+            "curve (0.5 is guessing) and false alarms where 95 % are noticed, by OpenOOD's "
+            "definitions.",
+            folded=True,
+        ),
+        Block(
+            "seeds",
+            "tables",
+            "Flips beside the churn of a new seed",
+            "How many predictions compression changes, and how many another training run of the "
+            "same recipe does. Exemplars (Hooker et al. 2020): images on which the networks of all "
+            "seeds together say something else than the baselines.",
+            folded=True,
+        ),
+    ]
+
+
 def _method(method: str) -> str:
     return MAP_METHODS.get(method, method.replace("_", " "))
 
@@ -175,10 +270,7 @@ def _attack(name: str, settings: Mapping[str, Any]) -> Block:
     told = ""
     if settings:
         method = settings.get("method", "carlini_wagner")
-        told = (
-            f"{ATTACK_METHODS.get(method, method)}: {settings.get('iterations')} steps at a "
-            f"learning rate of {settings.get('learning_rate')}. "
-        )
+        told = f"{ATTACK_METHODS.get(method, method)}: {_effort(settings)}. "
         if not settings.get("straight_through", True):
             told += "The gradient is the true one of rounding, which is zero. "
     return Block(
@@ -190,3 +282,10 @@ def _attack(name: str, settings: Mapping[str, Any]) -> Block:
         "attack",
         name,
     )
+
+
+def _effort(settings: Mapping[str, Any]) -> str:
+    steps = settings.get("iterations", settings.get("steps"))
+    rate = settings.get("learning_rate")
+    at = f" at a learning rate of {rate}" if rate is not None else ""
+    return f"{steps} steps{at}"

@@ -4,11 +4,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.experiment import Experiment
 
-HUES = {"prune": 50.0, "quantize": 245.0, "ablate": 350.0, "distil": 150.0, "factorize": 95.0}
+HUES = {
+    "prune": 50.0,
+    "quantize": 245.0,
+    "ablate": 350.0,
+    "distil": 150.0,
+    "factorize": 95.0,
+    "import": 197.0,
+}
 """Degrees in OKLCH; what is trained is grey."""
-OTHER_HUES = (305.0, 195.0, 20.0, 120.0, 275.0)
+OTHER_HUES = (305.0, 20.0, 120.0, 275.0, 172.0)
 """For steps that are not the project's own, in their order of appearance."""
 LIGHTNESS, DARK_LIGHTNESS = (0.42, 0.67), (0.62, 0.86)
 """From the first to the last shade of a hue, on a light and on a dark page."""

@@ -7,22 +7,27 @@ import pandas as pd
 
 from squeezed.data.dataset import Dataset
 from squeezed.reporting.blocks import Block, blocks_of
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.columns import PERFORMANCE, STORAGE, TRAINING
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_adversarial import draw_adversarial
 from squeezed.reporting.figure_cam import draw_cam, randomisation_test
+from squeezed.reporting.figure_exemplars import draw_exemplars, exemplars_of
+from squeezed.reporting.figure_reliability import draw_reliability, reliability_points
 from squeezed.reporting.figure_robustness import draw_robustness, robustness_curves
 from squeezed.reporting.figure_tradeoff import draw_tradeoff
 from squeezed.reporting.figure_training import draw_training, training_curves
 from squeezed.reporting.figure_tsne import draw_tsne, tsne_points
+from squeezed.reporting.harm_columns import CALIBRATION, CHANGES, CORRUPTIONS, SEEDS, UNFAMILIAR
 from squeezed.reporting.interactive_tsne import interactive_tsne
 from squeezed.reporting.lens import Lens
 from squeezed.reporting.reasons import reasons_for
 from squeezed.reporting.table_attack import attack_table, variations_table
+from squeezed.reporting.table_by_row import classes_table, corruption_kinds_table
 from squeezed.reporting.table_cam import cam_table
 from squeezed.reporting.table_embedding import embedding_table
 from squeezed.reporting.table_engines import engines_table
 from squeezed.reporting.table_gate import gate_table
-from squeezed.reporting.tables import PERFORMANCE, STORAGE, TRAINING, Table, make_table
+from squeezed.reporting.tables import Table, intervals_in_words, make_table
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,24 @@ class Sources:
     """Without it the blocks that show images stay empty."""
     classes: Sequence[str]
     """The names of the classes in words."""
+
+    @property
+    def class_words(self) -> dict[str, str]:
+        """The words for each of the data set's class names."""
+        return dict(zip(self.data.class_names, self.classes, strict=True)) if self.data else {}
+
     lenses: Sequence[Lens]
 
 
 TABLES: dict[str, Callable[[Block, Sources], Table | None]] = {
     "performance": lambda b, s: make_table(b.key, s.experiment, PERFORMANCE, s.lenses),
+    "changes": lambda b, s: make_table(b.key, s.experiment, CHANGES),
+    "calibration": lambda b, s: make_table(b.key, s.experiment, CALIBRATION),
+    "classes": lambda b, s: classes_table(b.key, s.experiment, s.class_words),
+    "corruptions": lambda b, s: make_table(b.key, s.experiment, CORRUPTIONS),
+    "corruption_kinds": lambda b, s: corruption_kinds_table(b.key, s.experiment),
+    "unfamiliar": lambda b, s: make_table(b.key, s.experiment, UNFAMILIAR),
+    "seeds": lambda b, s: make_table(b.key, s.experiment, SEEDS),
     "storage": lambda b, s: make_table(b.key, s.experiment, STORAGE, s.lenses),
     "engines": lambda b, s: engines_table(b.key, s.experiment),
     "gate": lambda b, s: gate_table(s.experiment),
@@ -66,8 +84,10 @@ TABLES: dict[str, Callable[[Block, Sources], Table | None]] = {
 
 DRAWINGS: dict[str, Callable[[Block, Sources], str | None]] = {
     "tradeoff": lambda b, s: draw_tradeoff(s.experiment),
+    "reliability": lambda b, s: draw_reliability(s.experiment),
     "robustness": lambda b, s: draw_robustness(s.experiment),
     "adversarial": lambda b, s: draw_adversarial(s.experiment, s.data, s.classes),
+    "exemplars": lambda b, s: draw_exemplars(s.experiment, s.data, s.classes),
     "tsne": lambda b, s: draw_tsne(s.experiment, s.classes),
     "tsne_interactive": lambda b, s: interactive_tsne(s.experiment, s.data, s.classes),
     "cam_maps": lambda b, s: draw_cam(s.experiment, s.data, s.classes, b.subject),
@@ -76,11 +96,16 @@ DRAWINGS: dict[str, Callable[[Block, Sources], str | None]] = {
 """What draws each figure."""
 
 DATA: dict[str, Callable[[Experiment], pd.DataFrame]] = {
+    "reliability": reliability_points,
     "robustness": robustness_curves,
+    "exemplars": exemplars_of,
     "tsne": tsne_points,
     "training_curves": training_curves,
 }
 """The points of figures that show more than a table does."""
+
+OWN_INTERVALS = ("changes", "classes")
+"""Tables whose captions say what their intervals are over."""
 
 
 def fill(sources: Sources) -> list[Filled]:
@@ -100,6 +125,9 @@ def _fill(block: Block, sources: Sources) -> Filled:
         notes = [*(table.notes if table else ())]
         if maker == "storage":
             notes += reasons_for(experiment)
+        remarks.insert(0, _told_of_results(experiment, block.key))
+        if table and block.key not in OWN_INTERVALS:
+            remarks.append(intervals_in_words(table))
         caption = " ".join(filter(None, [block.caption, *remarks]))
         return Filled(block, caption, table, None, table.frame if table else None, notes)
     if maker == "cam_maps":
@@ -107,3 +135,18 @@ def _fill(block: Block, sources: Sources) -> Filled:
     caption = " ".join(filter(None, [block.caption, *remarks]))
     data = DATA[block.key](experiment) if block.key in DATA else None
     return Filled(block, caption, None, DRAWINGS[maker](block, sources), data)
+
+
+def _told_of_results(experiment: Experiment, key: str) -> str:
+    """Return what a caption says that only the results know."""
+    if key == "unfamiliar":
+        name = experiment.any_value(key, "unfamiliar_dataset")
+        n = experiment.any_value(key, "n_unfamiliar_images")
+        return f"Here: {n:,} images of “{name}”." if name and n else ""
+    if key == "corruptions":
+        parameters = experiment.any_value(key, "corruption_parameters")
+        kinds = experiment.any_value(key, "corruptions")
+        return (
+            f"Here: {kinds} corruptions with the parameters of {parameters}." if parameters else ""
+        )
+    return ""

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import metric
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.tables import Cell, Column, Table
 from squeezed.reporting.wording import interval, with_spread
 

@@ -13,9 +13,10 @@ from squeezed.data import open_dataset
 from squeezed.data.dataset import Dataset
 from squeezed.foundation.errors import UserError
 from squeezed.reporting.blocks import Block
-from squeezed.reporting.collection import Experiment, missing_in_words
+from squeezed.reporting.collection import missing_in_words
 from squeezed.reporting.colours import Colour, colours_of
 from squeezed.reporting.contents import Filled, Sources, fill
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_overview import draw_overview
 from squeezed.reporting.lens import Lens, LensSection, Warning
 from squeezed.reporting.provenance_tables import Origin, trace

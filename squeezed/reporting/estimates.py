@@ -1,6 +1,6 @@
 """Figures with their uncertainty: over seeds where there are several, over images otherwise."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.experiment import Experiment
+from squeezed.reporting.image_scores import (
+    IMAGE_SCORES,
+    Scores,
+    by_image,
+    column,
+    scores_by_seed,
+)
 from squeezed.statistics.crossed import (
     CrossedEstimate,
     crossed_mean,
@@ -99,12 +106,12 @@ def metric(
     ]
     if estimate.n < 2:
         return by_seed[0]
-    crossed = _crossed(_scores_by_seed(experiment, variant, analysis, name))
+    crossed = _crossed(scores_by_seed(experiment, variant, analysis, name))
     if crossed is not None and np.isclose(crossed.value, estimate.value, atol=1e-4):
         return crossed
     if any(found.low is None or REPEATS in found.basis for found in by_seed):
         return estimate
-    return _with_images(estimate, by_seed)
+    return with_images(estimate, by_seed)
 
 
 def share(experiment: Experiment, variant: str, analysis: str, name: str) -> Estimate | None:
@@ -116,7 +123,7 @@ def share(experiment: Experiment, variant: str, analysis: str, name: str) -> Est
     n = int(next(iter(counts.values())))
     low, high = wilson_interval(round(found.value * n), n)
     wilson = Estimate(found.value, low, high, None, f"{n:,} {IMAGES} {OF_ONE_NETWORK}", n)
-    return wilson if found.n < 2 else _with_images(found, [wilson])
+    return wilson if found.n < 2 else with_images(found, [wilson])
 
 
 IMAGES, REPEATS, SEEDS = "images", "repeats", "seeds"
@@ -142,7 +149,7 @@ def _of_one_network(
     return Estimate(value, low, high, None, f"{counted} {OF_ONE_NETWORK}", n)
 
 
-def _with_images(estimate: Estimate, by_seed: list[Estimate]) -> Estimate:
+def with_images(estimate: Estimate, by_seed: list[Estimate]) -> Estimate:
     """Add the interval over images to that over seeds, in quadrature."""
     assert estimate.low is not None and estimate.high is not None
     below = float(np.mean([e.value - e.low for e in by_seed if e.low is not None]))
@@ -159,46 +166,6 @@ def _with_images(estimate: Estimate, by_seed: list[Estimate]) -> Estimate:
 
 def _seeds_and_images(seeds: int, images: int) -> str:
     return f"{seeds} {SEEDS} and {images:,} {IMAGES}" if images else f"{seeds} {SEEDS} and {IMAGES}"
-
-
-Scores = Callable[[pd.DataFrame], NDArray[np.float64]]
-
-
-def _equal(predictions: pd.Series, labels: pd.Series) -> NDArray[np.float64]:
-    return (predictions.to_numpy() == labels.to_numpy()).astype(np.float64)
-
-
-def correct(frame: pd.DataFrame) -> NDArray[np.float64]:
-    """Score each row of a `predictions.csv`: 1 where the prediction is right."""
-    return _equal(frame["prediction"], frame["label"])
-
-
-def flipped(frame: pd.DataFrame) -> NDArray[np.float64]:
-    """Score each row of a `predictions.csv`: 1 where the prediction is not the baseline's."""
-    if "baseline_prediction" not in frame:
-        return np.full(len(frame), np.nan)
-    return 1 - _equal(frame["prediction"], frame["baseline_prediction"])
-
-
-def correct_after(frame: pd.DataFrame) -> NDArray[np.float64]:
-    """Score each row of an `attack_…_images.csv`: 1 where the class is right after the attack."""
-    return _equal(frame["prediction_after"], frame["label"])
-
-
-def correct_before(frame: pd.DataFrame) -> NDArray[np.float64]:
-    """Score each row of an `attack_…_images.csv`: 1 where the class was right before it."""
-    return _equal(frame["prediction_before"], frame["label"])
-
-
-def column(name: str) -> Scores:
-    """Return the score that a column holds; all unknown where there is no such column."""
-
-    def scores(frame: pd.DataFrame) -> NDArray[np.float64]:
-        if name not in frame:
-            return np.full(len(frame), np.nan)
-        return frame[name].to_numpy(np.float64)
-
-    return scores
 
 
 def paired_difference(
@@ -227,8 +194,8 @@ def paired_difference(
     """
     by_seed: dict[int, pd.Series] = {}
     for seed in experiment.seeds:
-        ours = _by_image(experiment.frame(seed, variant, file), scores)
-        other = _by_image(
+        ours = by_image(experiment.frame(seed, variant, file), scores)
+        other = by_image(
             experiment.frame(seed, reference, reference_file or file), reference_scores or scores
         )
         if ours is None or other is None:
@@ -237,12 +204,6 @@ def paired_difference(
         if len(differences):
             by_seed[seed] = differences
     return _difference(by_seed)
-
-
-def _by_image(frame: pd.DataFrame | None, scores: Scores) -> pd.Series | None:
-    if frame is None or frame.empty:
-        return None
-    return pd.Series(scores(frame), index=frame["index"].to_numpy())
 
 
 def _difference(by_seed: Mapping[int, pd.Series]) -> Estimate | None:
@@ -295,42 +256,6 @@ def unpaired_difference(ours: Estimate | None, other: Estimate | None) -> Estima
         return Estimate(value)
     half = float(np.hypot(ours.half_width, other.half_width))
     return Estimate(value, value - half, value + half, None, ours.basis, ours.n)
-
-
-IMAGE_SCORES = {
-    "embedding": "embedding_images.csv",
-    "tsne": "tsne.csv",
-    "cam": "cam_images.csv",
-}
-"""The CSV beside an analysis that has each image's scores, in columns named like the metrics."""
-
-
-ROWS: dict[tuple[str, str], tuple[str, Scores]] = {
-    ("evaluation", "top1_accuracy"): ("predictions.csv", correct),
-    ("evaluation", "brier_score"): ("predictions.csv", column("brier_score")),
-    ("evaluation", "negative_log_likelihood"): (
-        "predictions.csv",
-        column("negative_log_likelihood"),
-    ),
-    ("evaluation", "flipped_share"): (
-        "predictions.csv",
-        flipped,
-    ),
-}
-"""The CSV with each image's score, whose mean is the metric: where no column has its name."""
-
-
-def _scores_by_seed(
-    experiment: Experiment, variant: str, analysis: str, name: str
-) -> dict[int, pd.Series]:
-    file, scores = ROWS.get((analysis, name), (IMAGE_SCORES.get(analysis, ""), column(name)))
-    if not file:
-        return {}
-    found = {
-        seed: _by_image(experiment.frame(seed, variant, file), scores) for seed in experiment.seeds
-    }
-    known = {seed: rows.dropna() for seed, rows in found.items() if rows is not None}
-    return {seed: rows for seed, rows in known.items() if len(rows)}
 
 
 def difference(

@@ -5,16 +5,18 @@ from typing import Any
 
 import pandas as pd
 
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import over_seeds
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_robustness import robustness_curves
 from squeezed.reporting.figure_training import training_curves
+from squeezed.reporting.measures import unreliable_reason
 
 METRICS = {
     "training": ("validation_accuracy",),
     "evaluation": (
         "top1_accuracy",
         "flipped_share",
+        "expected_calibration_error",
         "onnx_size_bytes",
         "onnx_gzipped_bytes",
         "nonzero_parameters",
@@ -23,9 +25,13 @@ METRICS = {
     "inference_timing": ("time_10000_s", "latency_p50_ms", "speedup"),
     "embedding": ("knn_accuracy", "silhouette", "linear_cka"),
     "tsne": ("trustworthiness", "map_knn_accuracy"),
+    "corruptions": ("mean_corruption_error",),
+    "unfamiliar": ("auroc_confidence",),
     "cam": ("guided_backprop_share_on_object", "guided_backprop_insertion_auc"),
 }
 """What `dvc metrics` shows beside the attacks: a mean over seeds of each."""
+GATE = "diagnostics"
+"""Whose verdict is shown, too: whether every seed's robustness figures are reliable."""
 ATTACK_METRICS = ("accuracy_before", "accuracy_after", "success_rate", "l2_median")
 
 PLOT_COLUMNS = {
@@ -47,6 +53,9 @@ def metrics_tree(experiments: Iterable[Experiment]) -> dict[str, Any]:
                     estimate = over_seeds(experiment.values(variant, analysis, name))
                     if estimate is not None:
                         branch.setdefault(analysis, {})[name] = round(estimate.value, 6)
+            if experiment.values(variant, GATE, "reliable"):
+                verdict = unreliable_reason(experiment, variant) is None
+                branch.setdefault(GATE, {})["reliable"] = verdict
     return tree
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from squeezed.data.dataset import Dataset
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.style import MUTED, picture_grid, styled, to_svg
 from squeezed.reporting.vocabulary import in_words
 

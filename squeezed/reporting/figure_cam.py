@@ -15,8 +15,8 @@ from safetensors.numpy import load_file
 
 from squeezed.data.dataset import Dataset
 from squeezed.reporting.blocks import MAP_METHODS
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import metric
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.measures import maps_depend_on_weights
 from squeezed.reporting.style import GRID, INK, MUTED, picture_grid, styled, to_svg
 from squeezed.reporting.vocabulary import in_words

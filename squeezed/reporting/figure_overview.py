@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.colours import colours_of
 from squeezed.reporting.estimates import Estimate, metric
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.lens import Lens
 from squeezed.reporting.measures import accuracy, distance_ratio, speedup, unreliable_reason
 from squeezed.reporting.style import INK, MUTED, new_figure, styled, to_svg

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.colours import colours_of
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.measures import unreliable_reason
 from squeezed.reporting.style import legend_below, legend_height, new_figure, styled, to_svg
 from squeezed.reporting.vocabulary import in_words

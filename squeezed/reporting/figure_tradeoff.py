@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 from matplotlib.axes import Axes
 
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.colours import Colour, colours_of
 from squeezed.reporting.estimates import Estimate
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.measures import accuracy, distance_ratio, ratio_to_baseline, speedup
 from squeezed.reporting.style import (
     GRID,

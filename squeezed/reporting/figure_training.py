@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.colours import colours_of
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.style import legend_below, legend_height, new_figure, styled, to_svg
 from squeezed.reporting.vocabulary import in_words
 

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import metric
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.style import INK, MUTED, new_figure, styled, to_svg
 from squeezed.reporting.vocabulary import in_words
 from squeezed.reporting.wording import percent, with_interval

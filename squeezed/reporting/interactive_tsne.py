@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from squeezed.data.dataset import Dataset
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_tsne import colour_of, tsne_maps
 from squeezed.reporting.vocabulary import in_words
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from squeezed.reporting.blocks import Block
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.experiment import Experiment
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import (
     IMAGES,
     OF_ONE_NETWORK,
     Estimate,
-    correct,
-    correct_after,
-    correct_before,
     crossed_estimate,
     difference,
     metric,
@@ -19,6 +15,8 @@ from squeezed.reporting.estimates import (
     paired_difference,
     share,
 )
+from squeezed.reporting.experiment import Experiment
+from squeezed.reporting.image_scores import correct, correct_after, correct_before
 from squeezed.statistics.crossed import crossed_median
 
 BOOTSTRAP_DRAWS = 1000

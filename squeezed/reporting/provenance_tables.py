@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.experiment import Experiment
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """A sentence for each figure that a variant does not improve, with the reason by its properties."""
 
 from squeezed.configuration.recipes import chain_of, properties_of
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import metric
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.margins import SIZE_MARGIN, TIME_MARGIN
 from squeezed.reporting.measures import accuracy_drop, negated, ratio_to_baseline, speedup
 from squeezed.reporting.vocabulary import in_words

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import Estimate, difference
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.margins import SCORE_MARGIN, SHARE_MARGIN
 from squeezed.reporting.measures import negated
 from squeezed.reporting.wording import Format, plain, points

@@ -63,15 +63,18 @@ def styled() -> AbstractContextManager[None]:
     return mpl.rc_context(STYLE)
 
 
-def picture_grid(rows: int, columns: int, *, right: float = 0.05) -> tuple[Figure, Any]:
+def picture_grid(
+    rows: int, columns: int, *, right: float = 0.05, lines: int = 1
+) -> tuple[Figure, Any]:
     """Return a figure with a grid of pictures, room for a label beside and words below each.
 
     Args:
         rows: of pictures.
         columns: of pictures.
         right: inches left free at the right.
+        lines: of words below each picture.
     """
-    left, top, below = 0.45, 0.25, 0.22
+    left, top, below = 0.45, 0.25, 0.09 + 0.13 * lines
     width = left + columns * (PICTURE + 0.06) + right
     height = top + rows * (PICTURE + below)
     figure = Figure(figsize=(width, height))

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import Estimate, metric
+from squeezed.reporting.experiment import Experiment
+from squeezed.reporting.harms import harm_warnings
 from squeezed.reporting.lens import Lens, Warning
 from squeezed.reporting.margins import (
     DISTANCE_MARGIN,
@@ -252,8 +253,12 @@ def _slower(experiment: Experiment, variant: str) -> bool:
 
 
 def do_not_believe(experiment: Experiment, lenses: Sequence[Lens] = ()) -> list[Warning]:
-    """Return what a reader should not take home, the weightiest first."""
-    warnings = [warning for lens in lenses for warning in lens.warnings(experiment)]
+    """Return what a reader should not take home, the weightiest first.
+
+    That is what each lens weighs most, then what the networks themselves show, then the rest.
+    """
+    of_lenses = [lens.warnings(experiment) for lens in lenses]
+    warnings = [found[0] for found in of_lenses if found]
     unreliable = [v for v in experiment.variants if unreliable_reason(experiment, v)]
     if unreliable:
         warnings.append(
@@ -261,6 +266,9 @@ def do_not_believe(experiment: Experiment, lenses: Sequence[Lens] = ()) -> list[
                 f"Robustness figures of {_named(unreliable)}.", "The gate marks them unreliable."
             )
         )
+    words = {name: word for lens in lenses for name, word in lens.class_words.items()}
+    warnings += harm_warnings(experiment, words)
+    warnings += [warning for found in of_lenses for warning in found[1:]]
     if len(experiment.seeds) == 1:
         warnings.append(
             Warning(

@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import pandas as pd
 
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.columns import ATTACK_TIME, attack_columns
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.lens import Lens
 from squeezed.reporting.tables import (
-    ATTACK_TIME,
     Cell,
     Column,
     Table,
-    attack_columns,
     make_table,
 )
 from squeezed.reporting.vocabulary import listed

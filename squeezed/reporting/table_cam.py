@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.control_rows import add_control_rows
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.tables import Column, Table, make_table
 from squeezed.reporting.wording import Format, percent, plain
 

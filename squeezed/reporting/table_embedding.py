@@ -1,8 +1,9 @@
 """The scores of features and their maps; controls are rows of their own."""
 
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.columns import EMBEDDING
 from squeezed.reporting.control_rows import add_control_rows
-from squeezed.reporting.tables import EMBEDDING, Column, Table, make_table
+from squeezed.reporting.experiment import Experiment
+from squeezed.reporting.tables import Column, Table, make_table
 
 
 def embedding_table(key: str, experiment: Experiment) -> Table | None:

@@ -1,6 +1,6 @@
 """What engines execute of the same file: in which precision, how fast, and with what result."""
 
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.tables import Column, Table, make_table
 from squeezed.reporting.vocabulary import in_words
 from squeezed.reporting.wording import number, percent, times

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import metric
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.measures import unreliable_reason, without_verdict
 from squeezed.reporting.tables import Cell, Column, Table
 from squeezed.reporting.vocabulary import in_words, listed

@@ -80,6 +80,11 @@ def _factorized(recipe: Recipe) -> str:
     return "low rank"
 
 
+def _imported(recipe: Recipe) -> str:
+    path = recipe.settings.get("path")
+    return f"made elsewhere, imported from {path}" if path else "made elsewhere"
+
+
 def _own_step(recipe: Recipe) -> str:
     simple = {k: v for k, v in recipe.settings.items() if isinstance(v, int | float | str)}
     told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in simple.items())
@@ -93,5 +98,5 @@ _WORDS = {
     "quantize": _quantized,
     "distil": _distilled,
     "factorize": _factorized,
-    "import": lambda recipe: "made elsewhere",
+    "import": _imported,
 }

@@ -76,6 +76,12 @@ def plain(value: float) -> str:
     return _minus(f"{value:.3f}")
 
 
+def signed(value: float) -> str:
+    """Write a difference of figures with three decimals and its sign."""
+    text = f"{value:+.3f}"
+    return text.replace("-", "−") if text.strip("+-0.") else "0.000"
+
+
 def _three_digits(value: float) -> str:
     if value >= 1000:
         return f"{value:,.0f}"

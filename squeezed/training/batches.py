@@ -86,6 +86,22 @@ def batch_length(images: int, batch_size: int, index: int) -> int:
     return images // batches + (index < images % batches)
 
 
+def smallest_share(images: int, batch_size: int, processes: int) -> int:
+    """Return the fewest images that one of an epoch's batches gives to one of the processes.
+
+    Raises:
+        UserError: if that is none.
+    """
+    smallest = images // batches_per_epoch(images, batch_size)
+    if smallest < processes:
+        raise UserError(
+            f"{images} training images in batches of at most {batch_size} make batches of "
+            f"{smallest}, too few for {processes} processes: set `processes` to at most "
+            f"{smallest}, or `batch_size` to at least {2 * processes}"
+        )
+    return smallest // processes
+
+
 def augment(
     batch: Tensor,
     settings: AugmentationSettings,

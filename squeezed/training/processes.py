@@ -76,7 +76,8 @@ def train(
     Raises:
         ValueError: if a mask or a trainable name fits no parameter.
         UserError: if `device` is `cuda` and there is none, if the augmentation does not fit the
-            data set, an image cannot be read, or the training diverges.
+            data set, an image cannot be read, the training diverges, or something runs out in
+            each attempt of several processes.
         RuntimeError: if processes died more often than they are restarted.
     """
     if settings.processes == 1 or not settings.epochs:
@@ -132,6 +133,8 @@ def _run_processes(processes: int, threads: int, folder: Path) -> None:
     )
     if (folder / worker.ERROR_FILE).exists():
         raise UserError((folder / worker.ERROR_FILE).read_text(encoding="utf-8"))
+    if ended.returncode and (folder / worker.EXHAUSTED_FILE).exists():
+        raise UserError((folder / worker.EXHAUSTED_FILE).read_text(encoding="utf-8"))
     if ended.returncode:
         raise RuntimeError(
             f"training in {processes} processes ended with status {ended.returncode} "

@@ -31,6 +31,8 @@ from squeezed.training.team import current_team
 logger = logging.getLogger(__name__)
 
 EVALUATION_BATCH = 500
+TOO_FEW_VALUES = "Expected more than 1 value per channel"
+"""What a batch norm says of a single value, which has no variance."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +153,7 @@ class TrainingRun:
             partners, own_share = labels, 1.0
             if mixup:
                 images, partners, own_share = mixup(images, labels)
-            with autocast(self.device, self.precision):
-                logits = self.parallel_model(images)
-            logits = logits.float()
+            logits = self._logits(images)
             loss = self._loss(logits, labels)
             if mixup:
                 loss = own_share * loss + (1 - own_share) * self._loss(logits, partners)
@@ -198,6 +198,20 @@ class TrainingRun:
             validation_accuracy,
             validation_loss,
         )
+
+    def _logits(self, images: Tensor) -> Tensor:
+        try:
+            with autocast(self.device, self.precision):
+                logits: Tensor = self.parallel_model(images)
+        except ValueError as error:
+            if TOO_FEW_VALUES not in str(error):
+                raise
+            raise UserError(
+                "a batch of a single image is too little for this network's batch norms, whose "
+                "maps have shrunk to 1×1: set `batch_size` to at least 4 for each of `processes`, "
+                "or take larger images"
+            ) from error
+        return logits.float()
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         smoothing = self.settings.label_smoothing

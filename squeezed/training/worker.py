@@ -17,6 +17,7 @@ from torch import distributed
 from squeezed.data import open_dataset
 from squeezed.foundation.device import resolve_device
 from squeezed.foundation.errors import UserError
+from squeezed.foundation.exhaustion import exhausted
 from squeezed.foundation.files import atomic_path
 from squeezed.foundation.settings import read_settings
 from squeezed.networks.network_file import load_network
@@ -31,6 +32,7 @@ MASKS_FILE = "masks.safetensors"
 STATE_FILE = "state.safetensors"
 RESULT_FILE = "result.json"
 ERROR_FILE = "error.txt"
+EXHAUSTED_FILE = "exhausted.txt"
 
 
 def main(folder: Path) -> None:
@@ -61,6 +63,12 @@ def main(folder: Path) -> None:
         with atomic_path(folder / ERROR_FILE) as temporary:
             temporary.write_text(str(error), encoding="utf-8")
         return
+    except Exception as error:
+        # Another attempt may have what it needs; if none has, this is the reason.
+        reason = exhausted(error)
+        if reason:
+            (folder / EXHAUSTED_FILE).write_text(reason, encoding="utf-8")
+        raise
     if leads:
         state = {name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}
         save_file(state, folder / STATE_FILE)

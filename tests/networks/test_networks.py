@@ -12,6 +12,7 @@ from torch.nn.utils import prune
 from squeezed.foundation.errors import UserError
 from squeezed.networks import build_network, create_classifier
 from squeezed.networks.network_file import load_network, save_network
+from squeezed.networks.pretrained import read_state
 from squeezed.networks.vgg6 import VGG6
 from squeezed.steps.train import card_of
 
@@ -309,3 +310,8 @@ def test_no_network_for_imagenet_weights_gets_a_sentence(monkeypatch, tmp_path):
     monkeypatch.setattr("torch.hub.urlopen", unreachable)
     with pytest.raises(UserError, match=r"resnet18.*\.pth cannot be downloaded \(no route to host"):
         create_classifier(architecture("resnet18", "imagenet"), ThreeClasses(), seed=0)
+
+
+def test_weights_of_a_user_that_is_not_there_are_refused():
+    with pytest.raises(UserError, match="there is no user ~no_such_user here"):
+        read_state("~no_such_user/weights.pth")

@@ -5,19 +5,19 @@ import pytest
 import torch
 
 from squeezed.paper import printed
-from squeezed.paper.contradictions import (
+from squeezed.paper.calculations import (
     ablation_saving,
     adam_reach,
     algorithm_one_as_printed,
     algorithm_one_corrected,
     drops_beyond,
     eight_bit_parameters,
-    find_contradictions,
     linear_parameters,
     nearest_ablation,
     pixel_reach,
     slower_than_baseline,
 )
+from squeezed.paper.contradictions import find_contradictions
 
 
 def test_parameters_of_the_fully_connected_layers_are_pytorchs() -> None:

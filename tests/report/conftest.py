@@ -13,6 +13,7 @@ from squeezed.reporting.files import write_report
 from tests import PROJECT
 from tests.report.browser import Browser, find_browser
 from tests.report.made_up import VARIANTS, paper_like, settings_of
+from tests.report.made_up_harms import write_harms
 from tests.report.made_up_pictures import write_pictures
 
 TEMPLATES = PROJECT / "reports" / "templates"
@@ -24,6 +25,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Document, Path]:
     folder = tmp_path_factory.mktemp("report")
     results = paper_like().write(folder / "results", "digits")
     paper_like().write(results, "cifar10", seeds=(0, 1, 2))
+    write_harms(results, "digits")
+    write_harms(results, "cifar10", seeds=(0, 1, 2))
     write_pictures(results / "digits" / "seed0", folder / "data" / "digits.safetensors", VARIANTS)
     settings = {name: settings_of(name) for name in ("digits", "cifar10")}
     experiments = collect(results, None, settings)

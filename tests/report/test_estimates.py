@@ -9,18 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from squeezed.reporting.collection import Experiment, collect
+from squeezed.reporting.collection import collect
 from squeezed.reporting.estimates import (
     TOO_FEW_REPEATS,
     Estimate,
-    correct,
     difference,
     metric,
     over_seeds,
     paired_difference,
     share,
 )
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_robustness import robust_accuracy
+from squeezed.reporting.image_scores import correct
 from squeezed.reporting.measures import accuracy_drop, distance_ratio
 from squeezed.statistics.intervals import (
     bootstrap_mean_interval,

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_cam import choose_shown, draw_cam, scaled
 from squeezed.reporting.figure_tsne import draw_tsne, tsne_points
 from squeezed.reporting.interactive_tsne import interactive_tsne

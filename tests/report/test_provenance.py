@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from squeezed.reporting.collection import Experiment
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.provenance_tables import trace
 
 

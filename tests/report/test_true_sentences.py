@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from squeezed.reporting.collection import Experiment
 from squeezed.reporting.estimates import Estimate
+from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.measures import accuracy_drop, speedup
 from squeezed.reporting.summary import answer, recommend
 from squeezed.reporting.vocabulary import in_words

@@ -87,9 +87,19 @@ def test_the_report_is_made_bundled_and_opened(
     assert all(url.startswith(("file:", "data:", "blob:")) for url in browser.requests())
 
 
-@pytest.mark.parametrize(
-    "quiet", [(), pytest.param(("--quiet", "rules", "progress"), marks=pytest.mark.slow)]
-)
+def test_every_file_of_the_report_is_an_output(project: Path) -> None:
+    """Else a file that was deleted would not be made again."""
+    made = snakemake(project, "compile_report")
+    assert made.returncode == 0, made.stderr
+    listed = snakemake(project, "compile_report", "--summary")
+    outputs = {line.partition("\t")[0] for line in listed.stdout.splitlines()}
+    folder = project / "reports/generated"
+    files = {p.relative_to(project).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert "reports/generated/tables/results.csv" in files
+    assert files <= outputs
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet", "rules", "progress")])
 def test_a_failed_analysis_leaves_a_report_that_says_so(
     project: Path, quiet: tuple[str, ...]
 ) -> None:

@@ -177,14 +177,11 @@ def project(tmp_path_factory):
 def test_a_job_that_fails_for_good(project, tmp_path):
     workspace = project.copy(tmp_path / "project")
     workspace.edit(
-        "scripts/prune.py",
-        "    arguments = parser.parse_args()\n",
-        '    arguments = parser.parse_args()\n    raise UserError("it cannot be pruned")\n',
-    )
-    workspace.edit(
-        "scripts/prune.py",
-        "from squeezed.foundation.files import",
-        "from squeezed.foundation.errors import UserError\nfrom squeezed.foundation.files import",
+        "squeezed/steps/prune.py",
+        "    device = resolve_device(workshop.device)\n",
+        "    if workshop.threads:\n"
+        '        raise UserError("it cannot be pruned")\n'
+        "    device = resolve_device(workshop.device)\n",
     )
     outcome = workspace.run(
         *("snakemake", "--profile", PROFILE, "--retries", "1"),
@@ -197,7 +194,7 @@ def test_a_job_that_fails_for_good(project, tmp_path):
     assert not (workspace.folder / "models/tiny/seed0/pruned.safetensors").exists()
     last = outcome.output.strip().splitlines()[-12:]
     named = [line for line in last if line.startswith("error: ")]
-    assert named and "logs/tiny/seed0/pruned/prune.log" in named[0], outcome.output[-3000:]
+    assert named and "logs/tiny/seed0/pruned/make_network.log" in named[0], outcome.output[-3000:]
     log = workspace.folder / "logs/tiny/seed0/pruned/prune.log"
     assert "error: it cannot be pruned" in log.read_text()
 

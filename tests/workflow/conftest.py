@@ -13,7 +13,7 @@ CHANGED_ATTACK = ("experiments.tiny.attacks.paper.iterations", 40)
 def change_pruning(workspace):
     """Make the pruning module remove the highest ranks instead of the lowest."""
     workspace.edit(
-        "squeezed/steps/pruning.py",
+        "squeezed/steps/masks.py",
         "    magnitude = weight.abs().cpu()\n",
         "    magnitude = -weight.abs().cpu()\n",
     )

@@ -94,6 +94,31 @@ def test_comments_rerun_nothing(workspace, name):
     workspace.assert_up_to_date()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", TOOLS)
+def test_one_setting_of_a_recipe_reruns_its_variant_and_what_descends_from_it(workspace, tool):
+    """In a sweep: the other variants stay as they are, and what is not a variant's is done anew."""
+    recipes = {
+        "pruned_40": {"step": "prune", "amount": 0.4},
+        "pruned_60": {"step": "prune", "amount": 0.6},
+        "pruned_60_quantized": {"step": "quantize", "parent": "pruned_60"},
+    }
+    for name, recipe in recipes.items():
+        workspace.configure(f"experiments.tiny.variants.{name}", recipe)
+    swept = workspace.snakemake().jobs
+    assert {job.split("/")[2] for job in swept if "/seed0/" in job} >= set(recipes)
+
+    workspace.configure("experiments.tiny.variants.pruned_60.amount", 0.7)
+    ran = getattr(workspace, tool)().jobs
+    of_all_variants = ("/time_inference", "/time_attack")
+    assert ran == {job for job in swept if "/pruned_60" in job or job.endswith(of_all_variants)} | {
+        "tiny/rehearse",
+        "compile_report",
+    }
+    workspace.repro()
+    workspace.assert_up_to_date()
+
+
 def test_an_edit_with_an_older_time_is_seen(workspace):
     """As where an older version of a file is unpacked over a newer one."""
     change_pruning(workspace)
