@@ -18,7 +18,7 @@ from tests import PROJECT
 from tests.configuration.test_recipes import experiment
 from tests.report.made_up import paper_like
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.matrix
 
 SIZE = (64, 64)
 ARCHITECTURE = {

@@ -79,7 +79,8 @@ def test_a_changed_attack_reruns_attacks_and_report(workspace, finished, with_ch
 def test_changed_pruning_reruns_pruned_variants(workspace, finished, with_changed_pruning, tool):
     change_pruning(workspace)
     ran = getattr(workspace, tool)().jobs
-    assert ran == pruned(finished.first.jobs) | {"compile_report"}
+    # The rehearsal tries every step, so it is done anew as well.
+    assert ran == pruned(finished.first.jobs) | {"tiny/rehearse", "compile_report"}
     workspace.repro()
     workspace.assert_up_to_date()
     assert_same(workspace, with_changed_pruning)
