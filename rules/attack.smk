@@ -26,32 +26,6 @@ ANALYSES["diagnose_robustness"] = lambda name, variant: [
 ]
 
 
-def attacked(name, variant):
-    """The pattern of a path from a variant on, where one of the configured attacks is run on it."""
-    attacks = [
-        attack
-        for attack, section in config["experiments"][name]["attacks"].items()
-        if variant in section["variants"]
-    ]
-    return f"/attack_({one_of(attacks)})[._]"
-
-
-def code_of_attack(script, name_of):
-    """A function of the wildcards: the digest of a script and of the attack's own method."""
-
-    def digest(wildcards):
-        attacks = experiment_of(wildcards)["attacks"]
-        method = attacks[name_of(wildcards)]["method"]
-        return code(script, entries=(f"squeezed.attacks.{method}",))
-
-    return digest
-
-
-def named_by(section):
-    """A function of the wildcards: the attack that a section names."""
-    return lambda wildcards: experiment_of(wildcards)[section]["attack"]
-
-
 rule attack:
     input:
         graph=GRAPH_FILE,

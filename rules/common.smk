@@ -33,6 +33,7 @@ from squeezed.foundation.environment import check_torch_builds
 from squeezed.configuration.architectures import facts_of
 from squeezed.foundation.workers import WORKERS_VARIABLE
 from squeezed.foundation.errors import UserError
+from squeezed.foundation.source_stamp import own_weights, source_stamp
 
 # What a run makes and DVC versions, with Snakemake's records of it.
 OUTPUT_FOLDERS = ("data", "models", "results", "reports/generated")
@@ -376,6 +377,22 @@ def code_of_steps(script):
     return digest
 
 
+def code_of_attack(script, name_of):
+    """A function of the wildcards: the digest of a script and of the attack's own method."""
+
+    def digest(wildcards):
+        attacks = experiment_of(wildcards)["attacks"]
+        method = attacks[name_of(wildcards)]["method"]
+        return code(script, entries=(f"squeezed.attacks.{method}",))
+
+    return digest
+
+
+def named_by(section):
+    """A function of the wildcards: the attack that a section names."""
+    return lambda wildcards: experiment_of(wildcards)[section]["attack"]
+
+
 def command(script, inputs, outputs, *, seed=False, gpu=True):
     """The command of a rule: the script of its name, with its files under their names.
 
@@ -390,6 +407,22 @@ def command(script, inputs, outputs, *, seed=False, gpu=True):
     parts.append("--settings {params.settings:q}")
     parts += ["--seed {wildcards.seed}"] if seed else []
     return f"{' '.join(parts)} > {{log}} 2>&1"
+
+
+def weights_stamp(wildcards):
+    """What tells that a file of pretrained weights is no longer the same."""
+    path = own_weights(experiment_of(wildcards)["architecture"]["weights"])
+    if path is None or recipe_of(wildcards).parent is not None:
+        return None
+    return source_stamp(
+        path, Path(result("training.json").format(**wildcards)), "weights_stamp"
+    )
+
+
+def original_stamp(wildcards):
+    """What tells that the imported file is no longer the same."""
+    made = Path(result("import.json").format(**wildcards))
+    return source_stamp(recipe_of(wildcards).settings["path"], made, "original_stamp")
 
 
 def threads_of(wildcards):
@@ -430,6 +463,16 @@ def attack_named_by(section):
         )
 
     return as_json
+
+
+def attacked(name, variant):
+    """The pattern of a path from a variant on, where one of the configured attacks is run on it."""
+    attacks = [
+        attack
+        for attack, section in config["experiments"][name]["attacks"].items()
+        if variant in section["variants"]
+    ]
+    return f"[/]attack_({one_of(attacks)})[._]"
 
 
 def diagnosed_attack(ending):

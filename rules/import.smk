@@ -1,11 +1,4 @@
 # Graphs that somebody else made.
-from squeezed.foundation.source_stamp import source_stamp
-
-
-def original_stamp(wildcards):
-    """What tells that the imported file is no longer the same."""
-    made = Path(result("import.json").format(**wildcards))
-    return source_stamp(recipe_of(wildcards).settings["path"], made, "original_stamp")
 
 
 rule import_graph:

@@ -1,21 +1,9 @@
 # How each variant is made: networks by steps that train, graphs by export and by steps that convert.
-from squeezed.foundation.source_stamp import own_weights, source_stamp
-
 ANALYSES["training"] = lambda name, variant: (
     ["training.json", "training_history.csv"]
     if RECIPES[name][variant].makes == NETWORK
     else []
 )
-
-
-def weights_stamp(wildcards):
-    """What tells that a file of pretrained weights is no longer the same."""
-    path = own_weights(experiment_of(wildcards)["architecture"]["weights"])
-    if path is None or recipe_of(wildcards).parent is not None:
-        return None
-    return source_stamp(
-        path, Path(result("training.json").format(**wildcards)), "weights_stamp"
-    )
 
 
 rule rehearse:
