@@ -195,7 +195,7 @@ def test_a_job_that_fails_for_good(project, tmp_path):
     last = outcome.output.strip().splitlines()[-12:]
     named = [line for line in last if line.startswith("error: ")]
     assert named and "logs/tiny/seed0/pruned/make_network.log" in named[0], outcome.output[-3000:]
-    log = workspace.folder / "logs/tiny/seed0/pruned/prune.log"
+    log = workspace.folder / "logs/tiny/seed0/pruned/make_network.log"
     assert "error: it cannot be pruned" in log.read_text()
 
 
