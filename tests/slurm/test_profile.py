@@ -176,12 +176,14 @@ def project(tmp_path_factory):
 @pytest.mark.timeout(480)
 def test_a_job_that_fails_for_good(project, tmp_path):
     workspace = project.copy(tmp_path / "project")
+    # In the script alone: the rehearsal tries the steps themselves.
     workspace.edit(
-        "squeezed/steps/prune.py",
-        "    device = resolve_device(workshop.device)\n",
-        "    if workshop.threads:\n"
+        "scripts/make_network.py",
+        "    step, settings = step_of(recipe)\n",
+        '    if recipe.name == "pruned":\n'
+        "        from squeezed.foundation.errors import UserError\n\n"
         '        raise UserError("it cannot be pruned")\n'
-        "    device = resolve_device(workshop.device)\n",
+        "    step, settings = step_of(recipe)\n",
     )
     outcome = workspace.run(
         *("snakemake", "--profile", PROFILE, "--retries", "1"),
