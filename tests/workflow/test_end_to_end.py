@@ -140,6 +140,7 @@ def test_outputs_without_records_are_refused(workspace):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)  # all of a run, and another that must find nothing to do
 def test_the_default_configuration(tmp_path):
     """The run of a newcomer: every rule, in bounded memory, and a network that reads digits."""
     workspace = Workspace.create(tmp_path / "project", PROJECT / "config.yaml")
