@@ -173,7 +173,7 @@ def project(tmp_path_factory):
     return workspace
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(900)
 def test_a_job_that_fails_for_good(project, tmp_path):
     workspace = project.copy(tmp_path / "project")
     # In the script alone: the rehearsal tries the steps themselves.
@@ -201,7 +201,7 @@ def test_a_job_that_fails_for_good(project, tmp_path):
     assert "error: it cannot be pruned" in log.read_text()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_results_are_those_of_one_machine(project, tmp_path):
     here = Workspace.create(tmp_path / "here" / "project")
     here.snakemake()
