@@ -294,7 +294,8 @@ def with_siblings(files):
 
 def everything(wildcards):
     """What a run makes: not the report alone, else deleted results would not be made again."""
-    return with_siblings([*all_graphs(), *all_results(), REPORT])
+    rehearsals = [REHEARSAL.format(experiment=name) for name in config["run"]]
+    return with_siblings([*rehearsals, *all_graphs(), *all_results(), REPORT])
 
 
 def check_touch():

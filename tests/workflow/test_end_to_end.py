@@ -139,6 +139,16 @@ def test_outputs_without_records_are_refused(workspace):
     workspace.assert_up_to_date()
 
 
+def test_nothing_is_trained_where_the_rehearsal_refuses(tmp_path):
+    workspace = Workspace.create(tmp_path / "project")
+    workspace.configure("experiments.tiny.cam.layer", "features.99")
+    refused = workspace.snakemake(check=False)
+    assert refused.returncode != 0
+    assert refused.jobs == {"data/digits", "tiny/rehearse"}
+    assert "features.99" in (workspace.folder / "logs/tiny/rehearse.log").read_text()
+    assert not (workspace.folder / "models/tiny/seed0/baseline.safetensors").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1500)  # all of a run, and another that must find nothing to do
 def test_the_default_configuration(tmp_path):
