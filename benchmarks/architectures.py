@@ -171,8 +171,9 @@ def drawn_network(family: str, size: tuple[int, int]) -> Classifier:
     )
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.5, generator=generator)  # type: ignore[union-attr]
-            module.running_var.uniform_(0.3, 2.0, generator=generator)  # type: ignore[union-attr]
+            assert module.running_mean is not None and module.running_var is not None
+            module.running_mean.normal_(0, 0.5, generator=generator)
+            module.running_var.uniform_(0.3, 2.0, generator=generator)
             nn.init.uniform_(module.weight, 0.5, 1.5, generator=generator)
             nn.init.normal_(module.bias, 0, 0.2, generator=generator)
     return Classifier(network, MEAN, STD).eval()

@@ -66,7 +66,8 @@ def quantized_by_us(
 ) -> onnx.ModelProto:
     """Return `graph` in 8 bits, as the step `quantize` makes it."""
     settings = QuantizeSettings(**{**SETTINGS, **changes})
-    workshop = Workshop(_Data(images), 0, "cpu", 1, None)  # type: ignore[arg-type]
+    # Of a data set the step reads the training images alone.
+    workshop = Workshop(_Data(images), 0, "cpu", 1, None)
     return quantize(graph, settings, workshop).graph
 
 

@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from squeezed.foundation.code_digest import imported_files  # noqa: E402
+from squeezed.foundation.code_digest import imported_files  # noqa: E402 (found by the line above)
 
 PYTHON = "3.12"
 

@@ -56,5 +56,5 @@ def read_dataset_file(path: str | Path) -> tuple[str, dict[str, Any], dict[str, 
         if len(metadata) != 1:
             raise ValueError("it has no header")
         ((kind, header),) = metadata.items()
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it cannot be iterated)
         return kind, json.loads(header), arrays

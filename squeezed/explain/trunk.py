@@ -5,7 +5,8 @@ the addition or concatenation that joins them is.
 """
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import cast
 
 import torch
 from torch import fx, nn
@@ -123,7 +124,8 @@ class Trunk:
             return node.op == "placeholder"
         first = self._channels_first(sources[0])
         if node.target in PERMUTATIONS:
-            axes = tuple(node.args[1:] if isinstance(node.args[1], int) else node.args[1])  # type: ignore[arg-type]
+            given = node.args[1:] if isinstance(node.args[1], int) else node.args[1]
+            axes = tuple(cast("Iterable[int]", given))
             return axes == ((0, 1, 2, 3) if first else (0, 3, 1, 2))
         same = any(self.shape(source) == self.shape(node) for source in sources)
         return first and (same or node.target is torch.cat or node.op == "call_module")

@@ -106,7 +106,7 @@ def load_network(path: str | Path) -> tuple[Classifier, NetworkCard]:
     except UserError as error:
         raise UserError(f"{path} cannot be built again: {error}") from error
     with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it cannot be iterated)
     try:
         load_state(model.network, tensors)
     except RuntimeError as error:

@@ -16,5 +16,5 @@ def load_state(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         RuntimeError: if a tensor is lacking, unknown or of another shape.
     """
     state: OrderedDict[str, Tensor] = OrderedDict(tensors)
-    setattr(state, "_metadata", getattr(network.state_dict(), "_metadata", {}))  # noqa: B010
+    setattr(state, "_metadata", getattr(network.state_dict(), "_metadata", {}))  # noqa: B010 (untyped)
     network.load_state_dict(state)

@@ -12,7 +12,7 @@ from squeezed.comparison.comparison import Comparison
 from squeezed.comparison.image_by_image import Answers
 from squeezed.comparison.tables import summary_table
 from squeezed.comparison.thresholds import Thresholds, Verdict, judge, worst
-from tests.comparison.test_compare import folder_of, pair  # noqa: F401 (a fixture)
+from tests.comparison.test_compare import folder_of
 from tests.foreign.models import classifier, saved
 
 TRIALS = 400
@@ -55,7 +55,7 @@ def test_a_partner_well_within_passes():
     assert found[Verdict.WITHIN] >= 0.95
 
 
-def words(pair, folder, *more):  # noqa: F811
+def words(pair, folder, *more):
     return [
         "--original",
         str(pair[0]),
@@ -67,7 +67,7 @@ def words(pair, folder, *more):  # noqa: F811
     ]
 
 
-def test_it_exits_with_0_within(pair, tmp_path, capsys):  # noqa: F811
+def test_it_exits_with_0_within(pair, tmp_path, capsys):
     folder, _ = folder_of(tmp_path, [(10, 12)])
     assert main(words(pair, folder, "--maximum-flips", "1")) == 0
     assert capsys.readouterr().out.startswith("within: The share of changed predictions is")
@@ -92,7 +92,7 @@ def test_it_exits_with_1_beyond_and_writes_for_ci(tmp_path, capsys):
     assert re.search(r"^- ❌ The share of changed predictions", text, re.M)
 
 
-def test_it_exits_with_3_undecided(pair, tmp_path, capsys):  # noqa: F811
+def test_it_exits_with_3_undecided(pair, tmp_path, capsys):
     folder, _ = folder_of(tmp_path, [(10, 12)])
     assert main(words(pair, folder, "--maximum-drop", "0.01")) == 3
     assert "too few images" in capsys.readouterr().out
@@ -106,7 +106,7 @@ def test_it_exits_with_3_undecided(pair, tmp_path, capsys):  # noqa: F811
         (["--maximum-flips", "0.1", "--labels", "nowhere.csv"], "nowhere.csv cannot be read"),
     ],
 )
-def test_it_exits_with_2_on_bad_input(pair, tmp_path, capsys, more, sentence):  # noqa: F811
+def test_it_exits_with_2_on_bad_input(pair, tmp_path, capsys, more, sentence):
     folder, _ = folder_of(tmp_path, [(10, 12)])
     assert main(words(pair, folder, *more)) == 2
     error = capsys.readouterr().err
@@ -114,13 +114,13 @@ def test_it_exits_with_2_on_bad_input(pair, tmp_path, capsys, more, sentence):  
     assert len(error.strip().splitlines()) == 1
 
 
-def test_a_threshold_that_is_no_share_is_bad_input(pair, tmp_path, capsys):  # noqa: F811
+def test_a_threshold_that_is_no_share_is_bad_input(pair, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(words(pair, tmp_path, "--maximum-drop", "5"))
     assert stopped.value.code == 2
 
 
-def test_accuracy_needs_labels(pair, tmp_path, capsys):  # noqa: F811
+def test_accuracy_needs_labels(pair, tmp_path, capsys):
     folder, _ = folder_of(tmp_path, [(10, 12)])
     for k, file in enumerate(sorted(folder.rglob("*.png"))):
         file.rename(folder / f"{k}.png")

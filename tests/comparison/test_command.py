@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.comparison.test_compare import folder_of, pair  # noqa: F401 (a fixture)
+from tests.comparison.test_compare import folder_of
 from tests.foreign.models import classifier, saved
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def test_it_writes_what_was_compared_and_a_page(tmp_path):
     assert before == {p: p.read_bytes() for p in before}
 
 
-def test_several_files_have_a_page_each(pair, tmp_path):  # noqa: F811
+def test_several_files_have_a_page_each(pair, tmp_path):
     photos, _ = folder_of(tmp_path, [(10, 12)])
     other = saved(classifier(seed=3), tmp_path, "other.onnx")
     done = run(tmp_path, "--original", pair[0], "--compressed", pair[1], other, "--images", photos)

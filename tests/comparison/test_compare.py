@@ -5,7 +5,7 @@ import onnx
 import pandas as pd
 import pytest
 from onnx import numpy_helper
-from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import quantize_static
 from PIL import Image
 
 from squeezed.comparison.comparison import compare
@@ -16,17 +16,6 @@ from squeezed.graphs.foreign.preprocessing import IMAGENET_MEAN, IMAGENET_STD, P
 from squeezed.statistics.multiple import holm
 from tests.foreign.models import CLASSES, classifier, images, saved
 from tests.foreign.test_import import Images, run
-
-
-@pytest.fixture
-def pair(tmp_path):
-    """A model and its 8-bit version."""
-    source, target = saved(classifier(), tmp_path), tmp_path / "int8.onnx"
-    quantize_static(
-        source, target, Images(), quant_format=QuantFormat.QDQ, per_channel=True,
-        weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8,
-    )  # fmt: skip
-    return source, target
 
 
 def answers(labels, original, compressed):

@@ -12,33 +12,15 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks import architectures
 from squeezed.foundation.errors import UserError
 from squeezed.graphs.export import export_network
 from squeezed.networks import Classifier, build_network
 from tests.matrix import matrix
 from tests.steps.networks import CLASSES, MEAN, SIZE, STD, disturb, images, resnet18, tiny_vgg
 
-FAMILIES = [
-    "vgg16_bn",
-    "resnet18",
-    "resnet50",
-    "googlenet",
-    "inception_v3",
-    "mobilenet_v2",
-    "mobilenet_v3_large",
-    "efficientnet_b0",
-    "densenet121",
-    "squeezenet1_1",
-    "shufflenet_v2_x1_0",
-    "mnasnet0_5",
-    "regnet_y_400mf",
-    "convnext_tiny",
-    "alexnet",
-    "vit_b_32",
-    "swin_t",
-    "maxvit_t",
-]
-SIZES = {"inception_v3": 96, "vit_b_32": 224, "maxvit_t": 224}
+FAMILIES = [*architectures.FAMILIES, "maxvit_t"]
+SIZES = {**architectures.SIZES, "maxvit_t": 224}
 ARGUMENTS = {
     "googlenet": {"aux_logits": False, "init_weights": False},
     "inception_v3": {"aux_logits": False, "init_weights": False},

@@ -1,3 +1,3 @@
 """The fixtures of the steps' tests."""
 
-from tests.steps.workshop import workshop  # noqa: F401
+from tests.steps.workshop import workshop  # noqa: F401 (a fixture)

@@ -141,7 +141,7 @@ def test_outputs_without_records_are_refused(workspace):
 
 def test_nothing_is_trained_where_the_rehearsal_refuses(tmp_path):
     workspace = Workspace.create(tmp_path / "project")
-    workspace.configure("experiments.tiny.cam.layer", "features.99")
+    workspace.configure("experiments.tiny.embedding.layer", "features.99")
     refused = workspace.snakemake(check=False)
     assert refused.returncode != 0
     assert refused.jobs == {"data/digits", "tiny/rehearse"}

@@ -1,5 +1,6 @@
 """What every engine offers."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -45,12 +46,12 @@ class Engine(Protocol):
         ...
 
 
-class InBatches:
+class InBatches(ABC):
     """`predict_batches` for an engine that has `predict`."""
 
+    @abstractmethod
     def predict(self, images: Images) -> Logits:
         """Return the logits of one batch."""
-        raise NotImplementedError
 
     def predict_batches(self, batches: Iterable[Images]) -> Logits:
         """Return the logits of all images of all batches."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import torch
@@ -220,9 +221,10 @@ def pad(build: Builder, call: Call) -> Value:
             length = x.shape[axis]
             if length is None:
                 raise UserError(f"{call} works along the batch, which the twin cannot follow")
-            kind = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}[mode]
+            kinds: dict[str, Literal["reflect", "edge", "wrap"]]
+            kinds = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
             kept = np.arange(max(-before, 0), length - max(-after, 0))
-            indices = np.pad(kept, (max(before, 0), max(after, 0)), mode=kind)  # type: ignore[call-overload]
+            indices = np.pad(kept, (max(before, 0), max(after, 0)), mode=kinds[mode])
             x = build.function(call, take, x, axis, Value(f"{call.name}_i", arrays=(indices,) * 2))
     return x
 
