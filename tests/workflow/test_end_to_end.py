@@ -141,11 +141,11 @@ def test_outputs_without_records_are_refused(workspace):
 
 def test_nothing_is_trained_where_the_rehearsal_refuses(tmp_path):
     workspace = Workspace.create(tmp_path / "project")
-    workspace.configure("experiments.tiny.embedding.layer", "features.99")
+    workspace.configure("experiments.tiny.embedding.images", 5)
     refused = workspace.snakemake(check=False)
     assert refused.returncode != 0
     assert refused.jobs == {"data/digits", "tiny/rehearse"}
-    assert "features.99" in (workspace.folder / "logs/tiny/rehearse.log").read_text()
+    assert "embedding.images is 5" in (workspace.folder / "logs/tiny/rehearse.log").read_text()
     assert not (workspace.folder / "models/tiny/seed0/baseline.safetensors").exists()
 
 
