@@ -222,7 +222,7 @@ def all_graphs():
 
 
 def all_results(wildcards=None):
-    """The result files of every analysis of each run, and the times."""
+    """The result files of every analysis of each run, the times, and what rehearsals noted."""
     files = [
         RESULT.format(experiment=name, seed=seed, variant=variant) + file
         for name, seed, variant in runs()
@@ -242,7 +242,8 @@ def all_results(wildcards=None):
         for files in COMPARISONS.values()
         for file in files(config["experiments"][name])
     ]
-    return files + times + comparisons
+    rehearsals = [REHEARSAL.format(experiment=name) for name in config["run"]]
+    return rehearsals + files + times + comparisons
 
 
 def all_graphs_of_seed(wildcards):
@@ -294,8 +295,7 @@ def with_siblings(files):
 
 def everything(wildcards):
     """What a run makes: not the report alone, else deleted results would not be made again."""
-    rehearsals = [REHEARSAL.format(experiment=name) for name in config["run"]]
-    return with_siblings([*rehearsals, *all_graphs(), *all_results(), REPORT])
+    return with_siblings([*all_graphs(), *all_results(), REPORT])
 
 
 def check_touch():
