@@ -13,7 +13,8 @@ from tests import PROJECT
 from tests.workflow.conftest import CHANGED_ATTACK, change_pruning
 from tests.workflow.workspace import Workspace, differences
 
-pytestmark = pytest.mark.workflow
+# The limit counts the whole runs that a test waits for, those of its fixtures too.
+pytestmark = [pytest.mark.workflow, pytest.mark.timeout(1500)]
 
 SET_CHANGED_ATTACK = "config.yaml:{}={}".format(*CHANGED_ATTACK)
 TOOLS = ("snakemake", "repro")
