@@ -16,11 +16,11 @@ rule rehearse:
         "logs/{experiment}/rehearse.log",
     benchmark:
         "logs/{experiment}/rehearse.benchmark.tsv"
-    conda:
-        "../envs/networks.yaml"
     # First and alone, so that nothing is trained where it refuses. Not an input of what is made:
     # behind an `ancient` input Snakemake overlooks what else has changed.
     priority: 100
+    conda:
+        "../envs/networks.yaml"
     threads: all_cores
     resources:
         mem_mb=memory_mb(1500),
