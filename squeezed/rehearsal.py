@@ -65,8 +65,12 @@ def rehearse(
     for problem in unfit(summary, experiment):
         raise UserError(problem)
     notes: dict[str, list[str]] = {}
+    without: dict[int, list[str]] = {}
     for made in rehearsed(experiment, dataset):
-        for sentence in _without(made.graph, experiment):
+        graph = id(made.graph)  # variants of one structure share one, which lives until the end
+        if graph not in without:
+            without[graph] = _without(made.graph, experiment)
+        for sentence in without[graph]:
             notes.setdefault(sentence, []).append(made.recipe.name)
     return [f"{', '.join(names)}: {sentence}" for sentence, names in notes.items()]
 

@@ -146,17 +146,19 @@ class OnnxProbe:
         signature = self._core.signature
         seen = self._model.preprocessing.apply(in_channels(images, signature.channels))
         step = self._core.fixed_batch or (1 if self._core.alone else len(seen))
+        filled = np.concatenate([seen, np.repeat(seen[-1:], -len(seen) % step, axis=0)])
         parts = [
             self._session.run(
-                self._outputs, {signature.input: as_input(signature, seen[k : k + step])}
+                self._outputs, {signature.input: as_input(signature, filled[k : k + step])}
             )
-            for k in range(0, len(seen) - len(seen) % step, step)
+            for k in range(0, len(filled), step)
         ]
         found = []
         for values, scale in zip(
             map(np.concatenate, zip(*parts, strict=True)), self._scales, strict=True
         ):
-            numbers = values.astype(np.float32)
+            # A layer may have several rows for each image.
+            numbers = values.astype(np.float32)[: len(values) * len(seen) // len(filled)]
             found.append(numbers if scale is None else (numbers - scale[1]) * scale[0])
         return found
 

@@ -72,7 +72,7 @@ def write_page(path: str | Path, comparison: Comparison, pictures: Pictures, tit
 def _readable(row: pd.Series) -> pd.Series:
     """Return a row of `summary` as texts, shares in percent."""
     name = str(row["measure"])
-    if name.startswith(_SHARES) and name != "divergence_nats":
+    if name.startswith(_SHARES):
         figures = [f"{100 * row[key]:.2f} %" for key in ("value", "low", "high")]
     else:
         figures = [f"{row[key]:.4f}" for key in ("value", "low", "high")]

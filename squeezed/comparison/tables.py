@@ -7,13 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from squeezed.comparison.image_by_image import Answers
+from squeezed.statistics.comparisons import holm
 from squeezed.statistics.intervals import (
     mcnemar_p_value,
     normal_interval,
     paired_proportion_interval,
     wilson_interval,
 )
-from squeezed.statistics.multiple import holm
 
 COLUMNS = ["measure", "value", "low", "high", "count", "n"]
 WORST = 10

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from squeezed.graphs.engines import CannotRun, Engine, open_engine
-from squeezed.graphs.weighted_nodes import weighted_nodes
 
 EIGHT_BITS = ("int8", "uint8")
 NAMES = {
@@ -54,11 +52,6 @@ def run_engine(
     except CannotRun as error:
         return EngineResult(engine, None, {}, None, str(error))
     return EngineResult(engine, logits, opened.executed_precisions(), opened.integer_path, None)
-
-
-def stored_kinds(model: onnx.ModelProto) -> dict[str, str]:
-    """Return how each layer's weights are stored, by the layer's name."""
-    return {layer.name: layer.weight.kind for layer in weighted_nodes(model)}
 
 
 def engine_metrics(

@@ -39,15 +39,6 @@ def votes(predictions: Integers) -> Votes:
     return Votes(counts.argmax(axis=0), counts.max(axis=0) / len(predictions))
 
 
-def exemplars(baseline: Integers, variant: Integers) -> NDArray[np.bool_]:
-    """Return which images are compression-identified, shape (n,).
-
-    Args:
-        baseline, variant: predictions, shape (seeds, n).
-    """
-    return votes(baseline).prediction != votes(variant).prediction
-
-
 def churn(first: Integers, second: Integers | None = None) -> float:
     """Return the share of predictions that differ between networks of different seeds.
 
@@ -80,10 +71,10 @@ def compare_seeds(
     for name, own in predictions.items():
         if name == baseline:
             continue
-        found = exemplars(base, own)
+        vote = votes(own).prediction
+        found = voted.prediction != vote
         low, high = wilson_interval(int(found.sum()), len(labels))
         flipped = crossed_share((own != base).astype(np.float64))
-        vote = votes(own).prediction
         figures[name] = {
             "exemplars": int(found.sum()),
             "exemplar_share": float(found.mean()),

@@ -67,9 +67,6 @@ TABLE_TWO = {
 
 DATASET_NAMES = {"svhn": "SVHN", "cifar10": "CIFAR-10", "imagenet": "ImageNet"}
 
-# Section IV-B1: epochs of recovery.
-RECOVERY_EPOCHS = {"svhn": 10, "cifar10": 20, "imagenet": 9}
-
 # Section IV-B1 ("about a 5% performance drop") and IV-B3 ("within 5% of the baseline accuracy").
 ACCURACY_DROP = 0.05
 
@@ -85,8 +82,6 @@ VGG16_BN_PARAMETERS = 138_365_992
 # Section IV-D: the attack.
 ATTACK_STEPS = 40
 ATTACK_LEARNING_RATE = 0.5e-4
-ATTACK_LEARNING_RATE_RANGE = (1e-4, 0.5e-3)
-ATTACK_IMAGES = 1000
 # Section IV-D1: "C&W runs about 1.57x quicker", "6.02x quicker, and 6.78x faster".
 ATTACK_SPEEDUP = {"pruned": 1.57, "quantized": 6.02, "pruned_quantized": 6.78}
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from squeezed.reporting.colours import Colour, colours_of
 from squeezed.reporting.estimates import Estimate
 from squeezed.reporting.experiment import Experiment
-from squeezed.reporting.measures import accuracy, distance_ratio, ratio_to_baseline, speedup
+from squeezed.reporting.measures import accuracy, distance_ratio, size_ratio, speedup
 from squeezed.reporting.style import (
     GRID,
     legend_below,
@@ -25,18 +25,10 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 Measure = Callable[[Experiment, str], Estimate | None]
 
 
-def _size(experiment: Experiment, variant: str) -> Estimate | None:
-    return ratio_to_baseline(experiment, variant, "evaluation", "onnx_size_bytes")
-
-
-def _distance(experiment: Experiment, variant: str) -> Estimate | None:
-    return distance_ratio(experiment, variant)
-
-
 COSTS: dict[str, Measure] = {
-    "Deployed file, of the baseline's": _size,
+    "Deployed file, of the baseline's": size_ratio,
     "Speed-up": speedup,
-    "Change that fools it, of the baseline's": _distance,
+    "Change that fools it, of the baseline's": distance_ratio,
 }
 """What accuracy is drawn against: all ratios to the baseline."""
 

@@ -56,6 +56,11 @@ def ratio_to_baseline(
     return over_seeds({seed: ours[seed] / other[seed] for seed in ours if other.get(seed)})
 
 
+def size_ratio(experiment: Experiment, variant: str) -> Estimate | None:
+    """Return the size of the deployed file, as a share of the baseline's."""
+    return ratio_to_baseline(experiment, variant, "evaluation", "onnx_size_bytes")
+
+
 def speedup(experiment: Experiment, variant: str) -> Estimate | None:
     """Return how many times faster than the baseline, both timed in turn in one job."""
     return metric(experiment, variant, "inference_timing", "speedup")
@@ -148,7 +153,7 @@ def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:
         return crossed_estimate(crossed_median(pd.concat(ratios, axis=1).to_numpy(np.float64).T))
     (images,) = (of_seed.to_numpy(np.float64) for of_seed in ratios.values())
     n = len(images)
-    drawn = np.random.default_rng(0).integers(0, n, (1000, n))
+    drawn = np.random.default_rng(0).integers(0, n, (BOOTSTRAP_DRAWS, n))
     low, high = np.quantile(np.median(images[drawn], axis=1), [0.025, 0.975])
     basis = f"{n:,} {IMAGES} {OF_ONE_NETWORK}"
     return Estimate(float(np.median(images)), float(low), float(high), None, basis, n)

@@ -25,7 +25,7 @@ from squeezed.reporting.measures import (
     accuracy_drop,
     distance_ratio,
     negated,
-    ratio_to_baseline,
+    size_ratio,
     speedup,
     unreliable_reason,
 )
@@ -100,12 +100,8 @@ def _accuracy_sentence(experiment: Experiment) -> str:
     )
 
 
-def _size(experiment: Experiment, variant: str) -> Estimate | None:
-    return ratio_to_baseline(experiment, variant, "evaluation", "onnx_size_bytes")
-
-
 def _size_sentence(experiment: Experiment) -> str:
-    ratios = _known(experiment, _size)
+    ratios = _known(experiment, size_ratio)
     base = metric(experiment, "baseline", "evaluation", "onnx_size_bytes")
     if not ratios or base is None:
         return "Size: the files have not been measured."
@@ -212,7 +208,7 @@ def recommend(experiment: Experiment) -> Recommendation:
     with the smallest deployed file; of files equally large within 2 %, the more accurate one; of
     those that cannot be told from it, the one that changes the fewest predictions.
     """
-    sizes, drops = _known(experiment, _size), _known(experiment, accuracy_drop)
+    sizes, drops = _known(experiment, size_ratio), _known(experiment, accuracy_drop)
     known = [v for v in experiment.compressed if v in sizes and v in drops]
     if not known:
         return Recommendation(None, "Nothing has been measured that would tell.")

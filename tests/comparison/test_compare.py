@@ -13,7 +13,7 @@ from squeezed.comparison.image_by_image import Answers
 from squeezed.comparison.tables import class_table, summary_table
 from squeezed.foundation.errors import UserError
 from squeezed.graphs.foreign.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from squeezed.statistics.multiple import holm
+from squeezed.statistics.comparisons import holm
 from tests.foreign.models import CLASSES, classifier, images, saved
 from tests.foreign.test_import import Images, run
 

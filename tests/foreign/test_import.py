@@ -17,6 +17,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
+from squeezed.comparison.divergence import probe_of
 from squeezed.foundation.errors import UserError
 from squeezed.graphs.foreign.model import ForeignModel, open_foreign
 from squeezed.graphs.foreign.opening import core_of
@@ -26,7 +27,16 @@ from squeezed.graphs.foreign.preprocessing import (
     IMAGENET_STD,
     Preprocessing,
 )
-from tests.foreign.models import CLASSES, HALF, INT8, UINT8, classifier, images, saved
+from tests.foreign.models import (
+    CLASSES,
+    HALF,
+    INT8,
+    UINT8,
+    bound_to_its_batch,
+    classifier,
+    images,
+    saved,
+)
 
 NAMES = [f"class {k}" for k in range(CLASSES)]
 PLAIN = Preprocessing()
@@ -125,6 +135,19 @@ def test_a_batch_of_one_is_freed(tmp_path, softmax):
         found = np.exp(found) / np.exp(found).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(found, alone, atol=1e-5)
     assert (found.argmax(axis=1) == model.logits(given).argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize("batch", [2, 3, 8])
+def test_a_batch_that_cannot_be_freed_is_filled(tmp_path, batch):
+    given = images(7)
+    expected = run(saved(classifier(), tmp_path).read_bytes(), given)
+    bound = saved(bound_to_its_batch(classifier(batch=batch), batch), tmp_path, "bound.onnx")
+    model = opened(bound)
+    np.testing.assert_allclose(model.logits(given), expected, atol=1e-5)
+    first, last = probe_of(model).activations(given)
+    free = probe_of(opened(tmp_path / "model.onnx")).activations(given)
+    np.testing.assert_allclose(first, free[0], atol=1e-5)
+    np.testing.assert_allclose(last, free[1], atol=1e-5)
 
 
 def test_one_channel_sees_grey(tmp_path):

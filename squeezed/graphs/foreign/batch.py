@@ -2,7 +2,7 @@
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 
 def free_batch(model: onnx.ModelProto, fixed: int) -> onnx.ModelProto:
@@ -48,10 +48,3 @@ def free_batch(model: onnx.ModelProto, fixed: int) -> onnx.ModelProto:
         graph.initializer.append(numpy_helper.from_array(loose.astype(np.int64), name))
         node.input[1] = name
     return freed
-
-
-def state_batch_of_output(model: onnx.ModelProto, classes: int) -> None:
-    """Write the shape of the only output as (n, classes), in place."""
-    (output,) = model.graph.output
-    element = output.type.tensor_type.elem_type
-    output.CopyFrom(helper.make_tensor_value_info(output.name, element, ["n", classes]))

@@ -109,15 +109,17 @@ class OnnxCore:
         """Free the batch, if the graph then computes the same for each image."""
         assert self.fixed_batch is not None
         freed = free_batch(self.model, self.fixed_batch)
+        # Another number than the file's own, with which any graph would do.
+        tried = TRIED + (self.fixed_batch == TRIED)
         height, width = self.signature.size or (64, 64)
         channels = self.signature.channels
-        seen = np.random.default_rng(0).random((TRIED, channels, height, width), np.float32)
+        seen = np.random.default_rng(0).random((tried, channels, height, width), np.float32)
         try:
             session = run_session(self.name, freed, self._threads)
             together = self._run(session, seen)
-            if together.shape[0] == TRIED and self.alone:  # a batch has other ranges, rightly
+            if together.shape[0] == tried and self.alone:  # a batch has other ranges, rightly
                 together = np.concatenate(
-                    [self._run(session, seen[k : k + 1]) for k in range(TRIED)]
+                    [self._run(session, seen[k : k + 1]) for k in range(tried)]
                 )
         except UserError:
             return
