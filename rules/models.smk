@@ -16,15 +16,16 @@ rule rehearse:
         "logs/{experiment}/rehearse.log",
     benchmark:
         "logs/{experiment}/rehearse.benchmark.tsv"
-    # First and alone, so that nothing is trained where it refuses. Not an input of what is made:
-    # behind an `ancient` input Snakemake overlooks what else has changed.
+    # First and beside no training, so that nothing is trained where it refuses: profiles/ limit
+    # `networks` to what it asks for. Not an input of what is made: behind an `ancient` input
+    # Snakemake overlooks what else has changed.
     priority: 100
     conda:
         "../envs/networks.yaml"
-    threads: all_cores
     resources:
         mem_mb=memory_mb(1500),
         runtime=minutes(10),
+        networks=1000,
     params:
         settings=settings(
             "architecture",
@@ -62,6 +63,7 @@ rule make_network:
         mem_mb=training_memory_mb(1500),
         runtime=minutes(20),
         gpu=training_gpus,
+        networks=1,
     params:
         settings=recipe_settings("architecture", "device", "threads"),
         weights=weights_stamp,
