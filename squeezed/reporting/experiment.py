@@ -65,10 +65,10 @@ class Experiment:
     def strong_attack(self) -> str | None:
         """The results of the attack that robustness is judged by: the one that is diagnosed.
 
-        Where the settings are not known it is the one that fools the baseline most.
+        Where none is, or the settings are not known, it is the one that fools the baseline most.
         """
-        named = self.settings.get("diagnostics", {}).get("attack")
-        if named is not None:
+        named = self.settings.get("diagnostics", {}).get("attack", "none")
+        if named != "none":
             return f"attack_{named}"
         rates = {
             name: list(self.values("baseline", name, "success_rate").values())

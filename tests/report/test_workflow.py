@@ -1,5 +1,6 @@
 """The report as a rule of the workflow: made from results, bundled by `snakemake --report`."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -45,6 +46,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, folder)
     (folder / "Snakefile").write_text(SNAKEFILE)
     paper_like().write(folder / "results", variants=VARIANTS)
+    found = {"left_out": {}, "notes": []}
+    (folder / "results/digits/rehearsal.json").write_text(json.dumps(found))
     (folder / "data").mkdir()
     (folder / "data" / "digits.safetensors").touch()
     # The workflow refuses results without Snakemake's records; these are sources here.
