@@ -38,8 +38,9 @@ from squeezed.foundation.source_stamp import own_weights, source_stamp
 # What a run makes and DVC versions, with Snakemake's records of it.
 OUTPUT_FOLDERS = ("data", "models", "results", "reports/generated")
 RECORDS = Path(".snakemake/metadata")
-# What was found out of architectures.
+# What was found out of architectures and of modules, for plans to come.
 FACTS = Path(".snakemake/architectures")
+MEANINGS = Path(".snakemake/code")
 
 
 def check_records():
@@ -354,7 +355,12 @@ def code(script, *others, entries=()):
     pinned = [ROOT / name for name in ("requirements.txt", *others)]
     script = ROOT / "scripts" / f"{script}.py"
     return code_digest(
-        script, ROOT, pinned, entries=entries, further_roots=(OWN_STEPS,)
+        script,
+        ROOT,
+        pinned,
+        entries=entries,
+        further_roots=(OWN_STEPS,),
+        memory=MEANINGS,
     )
 
 

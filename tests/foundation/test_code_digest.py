@@ -170,13 +170,13 @@ def test_counts_moved_modules_and_pinned_files(project):
 @given(st.integers() | st.floats() | st.text() | st.booleans() | st.none() | st.binary())
 def test_every_constant_counts(value):
     """Two different constants never give one digest; the same constant always does."""
-    from squeezed.foundation.code_digest import _meaning
+    from squeezed.foundation.code_digest import _read
 
     text = f"x = {value!r}"
-    assert _meaning(text) == _meaning(f"x   =   ({value!r})  # comment")
+    assert _read(text) == _read(f"x   =   ({value!r})  # comment")
     for other in (0, 1, "", "1", b"", True, None, 1.0):
         if ast.dump(ast.parse(text)) != ast.dump(ast.parse(f"x = {other!r}")):
-            assert _meaning(text) != _meaning(f"x = {other!r}")
+            assert _read(text) != _read(f"x = {other!r}")
 
 
 def test_modules_that_are_imported_by_name_count(project):
@@ -218,7 +218,38 @@ def test_is_the_same_under_every_python(project):
             """,
         module="try:\n    pass\nexcept* ValueError as e:\n    raise A from e\n",
     )
-    assert code_digest(root / "scripts/run.py", root) == "1e1935450c3d8451"
+    assert code_digest(root / "scripts/run.py", root) == "9a6e363d96f51cfb"
+
+
+def test_what_is_remembered_is_what_is_found(project, tmp_path_factory):
+    """In a process of its own: texts are kept within one, too."""
+    memory = tmp_path_factory.mktemp("memory")
+    root = project(
+        scripts__run="from package import part\nfrom .near import x\nimport a.b, module",
+        scripts__near="x = 1",
+        module="",
+        package__part="from . import other",
+        package__other="y = 2",
+    )
+    program = (
+        "import ast, sys; from pathlib import Path\n"
+        "from squeezed.foundation.code_digest import code_digest\n"
+        "root, memory = Path(sys.argv[1]), sys.argv[2]\n"
+        "if sys.argv[3:]: ast.parse = None\n"
+        "print(code_digest(root / 'scripts/run.py', root, memory=Path(memory) if memory else None))"
+    )
+
+    def digest(*arguments):
+        command = [sys.executable, "-c", program, root, *arguments]
+        return subprocess.check_output(command, text=True, cwd=PROJECT)
+
+    expected = digest("")
+    assert digest(memory) == digest(memory, "parse nothing") == expected
+    for kept in memory.iterdir():
+        kept.write_text("cut o", encoding="utf-8")
+    assert digest(memory) == expected
+    (root / "package/other.py").write_text("y = 3", encoding="utf-8")
+    assert digest(memory) != expected
 
 
 def test_a_digest_is_quick():
