@@ -22,8 +22,8 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: setup  ## Set up, run the configured experiments and say where the report is
-	@snakemake --cores all
+run: setup  ## Set up and run the configured experiments, with EFFORT=quick, standard or thorough
+	@snakemake --cores all $(if $(EFFORT),--config effort=$(EFFORT))
 	@echo "The report: $(REPORT)"
 
 # Words of `compare` and `check` that were given, as options of the command line.
@@ -33,7 +33,8 @@ lower = $(shell echo $(1) | tr A-Z a-z)
 
 compare: setup  ## Compare ORIGINAL= with COMPRESSED= on IMAGES= (more words: docs/compare.md)
 	@python scripts/compare.py $(COMPARED) --compressed $(COMPRESSED) \
-	  $(if $(CHANNEL_ORDER),--channel-order=$(CHANNEL_ORDER)) $(if $(NAME),--name=$(NAME))
+	  $(if $(CHANNEL_ORDER),--channel-order=$(CHANNEL_ORDER)) $(if $(NAME),--name=$(NAME)) \
+	  $(if $(EFFORT),--effort=$(EFFORT))
 
 check: setup  ## Check COMPRESSED= against ORIGINAL= on IMAGES= with THRESHOLDS='--maximum-drop 0.01' (docs/ci.md)
 	@python -m squeezed.check $(COMPARED) --compressed='$(COMPRESSED)' $(if $(CHANNEL_ORDER),--channel-order=$(CHANNEL_ORDER)) $(THRESHOLDS)

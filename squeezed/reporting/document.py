@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from squeezed.reporting.blocks import Block
 from squeezed.reporting.collection import missing_in_words
 from squeezed.reporting.colours import Colour, colours_of
 from squeezed.reporting.contents import Filled, Sources, fill
+from squeezed.reporting.effort import left_open
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_overview import draw_overview
 from squeezed.reporting.lens import Lens, LensSection, Warning
@@ -95,6 +96,8 @@ def compose(
 def _section(experiment: Experiment, data: Path, lenses: Sequence[Lens]) -> Section:
     summary = _summary(data / f"{experiment.dataset}.json")
     dataset = _open(data / f"{experiment.dataset}.safetensors")
+    open_questions = left_open(experiment, summary.get("n_test"))
+    experiment = replace(experiment, notes=[*experiment.notes, *open_questions])
     words = {k: v for lens in lenses for k, v in lens.class_words.items()}
     names = dataset.class_names if dataset else ()
     classes = [words.get(name, name.replace("_", " ")) for name in names]
@@ -128,6 +131,7 @@ def _data_line(experiment: Experiment, summary: Mapping[str, Any]) -> str:
     counts = [f"{summary[f'n_{split}']:,} {split}" for split in ("train", "validation") if summary]
     counts += [f"{int(n):,} test images"] if n else []
     architecture = experiment.settings.get("architecture", {}).get("name", "")
+    effort = experiment.settings.get("effort")
     seeds = experiment.seeds
     parts = [
         f"{experiment.dataset}: {listed(counts)}" if counts else experiment.dataset,
@@ -135,6 +139,7 @@ def _data_line(experiment: Experiment, summary: Mapping[str, Any]) -> str:
         f"{len(seeds)} seeds ({', '.join(map(str, seeds))})"
         if len(seeds) > 1
         else f"one seed ({seeds[0]})",
+        f"effort {effort}" if effort else "",
     ]
     return "; ".join(filter(None, parts))
 
