@@ -7,7 +7,6 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV := .venv
 UV_VERSION := 0.13.9
-REPORT := reports/generated/report.html
 PYTEST := $(VENV)/bin/python -m pytest
 # Each in a process of its own: a crash of a native library in one of them does not hide the others.
 SUITES := $(sort $(filter-out %__pycache__,$(patsubst %/,%,$(wildcard tests/*/))) $(wildcard tests/test_*.py))
@@ -24,7 +23,6 @@ help:  ## List these commands
 
 run: setup  ## Set up and run the configured experiments, with EFFORT=quick, standard or thorough
 	@snakemake --cores all $(if $(EFFORT),--config effort=$(EFFORT))
-	@echo "The report: $(REPORT)"
 
 # Words of `compare` and `check` that were given, as options of the command line.
 COMPARED = $(foreach word,ORIGINAL IMAGES LABELS OUTPUTS SIZE RESIZE INTERPOLATION RANGE MEAN STD \

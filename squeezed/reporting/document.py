@@ -40,6 +40,8 @@ class Section:
     sentences: list[str]
     recommendation: Recommendation
     warnings: list[Warning]
+    open_questions: list[str]
+    """What the effort leaves open, in sentences."""
     questions: list[tuple[str, str]]
     """What the lenses ask, with the answers."""
     overview: list[str]
@@ -110,6 +112,7 @@ def _section(experiment: Experiment, data: Path, lenses: Sequence[Lens]) -> Sect
         sentences=answer(experiment),
         recommendation=recommend(experiment),
         warnings=do_not_believe(experiment, lenses),
+        open_questions=open_questions,
         questions=[pair for lens in lenses for pair in lens.questions(experiment)],
         overview=draw_overview(experiment, lenses),
         overview_remark=" ".join(lens.remark(experiment, "overview") for lens in lenses),
