@@ -16,13 +16,19 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 UV := $(or $(shell command -v uv 2>/dev/null),$(VENV)/bin/uv)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: help run compare check test test-slow test-matrix test-all test-slurm lint format setup setup-dev lock clean
+.PHONY: help run plan compare check test test-slow test-matrix test-all test-slurm lint format setup setup-dev lock clean
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+WITH_EFFORT = $(if $(EFFORT),--config effort=$(EFFORT))
+
 run: setup  ## Set up and run the configured experiments, with EFFORT=quick, standard or thorough
-	@snakemake --cores all $(if $(EFFORT),--config effort=$(EFFORT))
+	@snakemake --cores all $(WITH_EFFORT)
+
+plan: setup  ## Say how many jobs, minutes and how much memory a run would take, after a rehearsal
+	@snakemake --cores all --quiet all $(WITH_EFFORT) -- rehearsals
+	@snakemake --cores all --dry-run --quiet rules progress $(WITH_EFFORT) --
 
 # Words of `compare` and `check` that were given, as options of the command line.
 COMPARED = $(foreach word,ORIGINAL IMAGES LABELS OUTPUTS SIZE RESIZE INTERPOLATION RANGE MEAN STD \

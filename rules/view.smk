@@ -1,14 +1,24 @@
-# What a person sees of a run: a line for each job, or which one failed, and the answer at the end.
+# What a person sees of a run: how long it will take, a line for each job, which one failed, and the
+# answer at the end.
 from snakemake.logging import logger
 
 from rules.view.ending import answer, failure
+from rules.view.estimates import Estimates
 from rules.view.handler import install
 
 VIEW = (
-    install(logger, workflow.output_settings, lambda benchmark: None)
+    install(logger, workflow.output_settings, Estimates(workflow, config))
     if workflow.is_main_process
     else None
 )
+
+
+rule rehearsals:
+    input:
+        [REHEARSAL.format(experiment=name) for name in config["run"]],
+    localrule: True
+    message:
+        "Everything is rehearsed."
 
 
 def end_well(report):

@@ -5,8 +5,8 @@ would have to be installed, and the tree that DVC runs an experiment in is not t
 """
 
 import logging
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
 
 from snakemake.logging import DefaultFilter, DefaultFormatter
 from snakemake.settings.enums import Quietness
@@ -24,6 +24,39 @@ NOISE = (
     *("Exiting because a job execution failed", "Rules claiming more threads", "Elapsed time"),
 )
 """How what nobody needs begins. What a newer Snakemake says otherwise is shown."""
+
+
+class Estimating(Protocol):
+    """What estimates jobs (`rules.view.estimates.Estimates`)."""
+
+    total: float | None
+    """Seconds of the whole run, once it is planned."""
+
+    def plan(self) -> str | None:
+        """Estimate all jobs, which are known now; return a line that says it, or None."""
+
+    def seconds_of(self, benchmark: str) -> float | None:
+        """Return the seconds of a job by its benchmark's path."""
+
+    def finished(self, benchmark: str) -> None:
+        """Note that a job has finished, whose record is of use for later estimates."""
+
+
+class PlanLine(logging.Handler):
+    """Says the estimate where a dry run says which jobs there are."""
+
+    def __init__(self, stream: Any, estimates: Estimating) -> None:
+        """Write to `stream`, once."""
+        super().__init__()
+        self.stream = stream
+        self.estimates = estimates
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one event."""
+        if getattr(record, "event", None) == LogEvent.RUN_INFO and self.estimates.total is None:
+            line = self.estimates.plan()
+            if line:
+                self.stream.write(f"Estimate: {line}\n")
 
 
 class ShortReasons(DefaultFormatter):
@@ -44,14 +77,14 @@ class View(logging.Handler):
         self,
         stream: Any,
         quiet: Collection[Quietness],
-        expected_of: Callable[[str], float | None],
+        estimates: Estimating,
         nocolor: bool = False,
     ) -> None:
-        """Write to `stream`; `expected_of` returns the seconds of a job by its benchmark's path."""
+        """Write to `stream`."""
         super().__init__()
         self.run = Run()
         self.quiet = set(quiet)
-        self.expected_of = expected_of
+        self.estimates = estimates
         self.live = Live(stream, self.run, nocolor)
 
     @property
@@ -70,6 +103,7 @@ class View(logging.Handler):
         match getattr(record, "event", None):
             case LogEvent.RUN_INFO:
                 self.run.total = int(record.stats["total"])  # type: ignore[attr-defined]
+                self._plan()
             case LogEvent.JOB_INFO:
                 self._start(record)
             case LogEvent.JOB_FINISHED:
@@ -83,6 +117,12 @@ class View(logging.Handler):
                 self.run.done = record.done  # type: ignore[attr-defined]
             case None:
                 self._say(record)
+
+    def _plan(self) -> None:
+        line = self.estimates.plan()
+        self.run.expected = self.estimates.total
+        if line and self.tells_of_jobs:
+            self.write(line)
 
     def _say(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
@@ -100,7 +140,7 @@ class View(logging.Handler):
             log=[str(path) for path in record.log or ()],
             started=record.created,
             benchmark=benchmark,
-            expected=self.expected_of(benchmark) if benchmark else None,
+            expected=self.estimates.seconds_of(benchmark) if benchmark else None,
             shown=bool(record.log),
         )
         if self.tells_of_jobs:
@@ -109,6 +149,8 @@ class View(logging.Handler):
     def _finish(self, jobid: int) -> None:
         job = self.run.running.pop(jobid, None)
         self.run.done += 1
+        if job is not None and job.benchmark:
+            self.estimates.finished(job.benchmark)
         if job is None or not job.shown or not self.tells_of_jobs:
             return
         took = in_time(self.live.now() - job.started)
@@ -143,26 +185,26 @@ class View(logging.Handler):
         super().close()
 
 
-def install(
-    logger: logging.Logger, settings: Any, expected_of: Callable[[str], float | None]
-) -> View | None:
+def install(logger: logging.Logger, settings: Any, estimates: Estimating) -> View | None:
     """Put a view in the place of Snakemake's handler of the terminal.
 
     Left alone are a logger plugin that the user asked for, and `--verbose`. A dry run stays as it
-    is, with shorter reasons.
+    is, with shorter reasons and the estimate.
 
     Args:
         logger: Snakemake's.
         settings: its output settings.
-        expected_of: returns how long a job is expected to take, by its benchmark's path.
+        estimates: how long jobs are expected to take.
     """
     default = next((h for h in logger.handlers if h.name == "DefaultStreamHandler"), None)
     if default is None or settings.verbose or settings.debug_dag:
         return None
     if settings.dryrun:
         default.setFormatter(ShortReasons(settings.quiet, settings.show_failed_logs))
+        if Quietness.ALL not in (settings.quiet or ()):
+            logger.addHandler(PlanLine(default.stream, estimates))
         return None
-    view = View(default.stream, settings.quiet or (), expected_of, settings.nocolor)
+    view = View(default.stream, settings.quiet or (), estimates, settings.nocolor)
     if settings.printshellcmds:
         # Asked for: commands are told as Snakemake tells them.
         shell = logging.StreamHandler(default.stream)

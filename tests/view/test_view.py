@@ -21,7 +21,16 @@ sys.path.insert(0, {str(PROJECT)!r})
 from snakemake.logging import logger
 from rules.view.ending import failure
 from rules.view.handler import install
-VIEW = install(logger, workflow.output_settings, lambda benchmark: 3.0)
+class Estimates:
+    total = None
+    def plan(self):
+        self.total = 9.0
+        return "as many jobs as there are, about 0:09."
+    def seconds_of(self, benchmark):
+        return 3.0
+    def finished(self, benchmark):
+        assert benchmark.endswith(".tsv")
+VIEW = install(logger, workflow.output_settings, Estimates())
 
 rule all:
     default_target: True
@@ -32,6 +41,7 @@ rule all:
 rule make:
     output: "made/{{n}}.txt"
     log: "logs/{{n}}.log"
+    benchmark: "logs/{{n}}.tsv"
     params: "x" * 9000
     message: "Make number {{wildcards.n}}"
     shell: "bash work.sh {{wildcards.n}} {{output}} > {{log}} 2>&1"
@@ -81,6 +91,7 @@ def test_a_run_says_a_line_for_each_job_and_the_end(folder: Path) -> None:
         (line,) = [line for line in lines if f"Make number {n}" in line]
         assert re.fullmatch(rf"\[\d/{JOBS + 1}\] Make number {n}: \d:\d\d", line)
     assert lines[-1] == "Ship: it."
+    assert said.count("about 0:09.") == 1
     assert "Reason" not in said and "xxx" not in said
     assert snakemake(folder)[1].splitlines()[-1].startswith("Nothing to be done")
 
@@ -114,6 +125,7 @@ def test_a_dry_run_keeps_a_short_reason(folder: Path) -> None:
     reasons = [line for line in said.splitlines() if line.startswith("Reason: ")]
     assert len(reasons) >= JOBS
     assert max(map(len, reasons)) < 250
+    assert said.count("Estimate: as many jobs as there are, about 0:09.") == 1
     whole = snakemake(folder, "--dry-run", "--verbose")[1]
     assert "y" * 9000 in whole
 
