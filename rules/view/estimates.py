@@ -20,7 +20,7 @@ from rules.view.work import Work, work_of
 TORCH_S, LIGHT_S = 4.5, 1.2
 """Seconds until a job has loaded what it needs, measured on one core of a Zen processor."""
 LIGHT = ("evaluate", "meet_unfamiliar", "corrupt", "map_tsne", "time_inference", "make_graph")
-FIXED_S = {"rehearse": 14.0, "export_graph": 9.0, "compile_report": 10.0}
+FIXED_S = {"rehearse": 15.0, "export_graph": 10.0, "compile_report": 5.0}
 MEMORY_MB = {"torch": 900.0, "light": 300.0}
 ROUGH_PASS_S = 1e-6
 """Seconds for a pixel of an image's pass where no rehearsal has measured: those of VGG-6."""
