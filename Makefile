@@ -28,7 +28,7 @@ run: setup  ## Set up and run the configured experiments, with EFFORT=quick, sta
 
 plan: setup  ## Say how many jobs, minutes and how much memory a run would take, after a rehearsal
 	@snakemake --cores all --quiet all $(WITH_EFFORT) -- rehearsals
-	@snakemake --cores all --dry-run --quiet rules progress $(WITH_EFFORT) --
+	@snakemake --cores all --dry-run --quiet host rules progress $(WITH_EFFORT) --
 
 # Words of `compare` and `check` that were given, as options of the command line.
 COMPARED = $(foreach word,ORIGINAL IMAGES LABELS OUTPUTS SIZE RESIZE INTERPOLATION RANGE MEAN STD \

@@ -201,6 +201,7 @@ def install(logger: logging.Logger, settings: Any, estimates: Estimating) -> Vie
         return None
     if settings.dryrun:
         default.setFormatter(ShortReasons(settings.quiet, settings.show_failed_logs))
+        default.addFilter(lambda record: not record.getMessage().startswith(NOISE))
         if Quietness.ALL not in (settings.quiet or ()):
             logger.addHandler(PlanLine(default.stream, estimates))
         return None

@@ -99,13 +99,6 @@ def test_a_single_setting_stays_what_it_is(effort: str) -> None:
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
-def test_an_attack_is_more_than_one_unit_of_work(effort: str) -> None:
-    """Else a job that is killed has lost everything."""
-    for attack in experiment(effort, attacks={"mine": {}})["attacks"].values():
-        assert 2 * attack["batch_size"] <= attack["images"]
-
-
-@pytest.mark.parametrize("effort", EFFORTS)
 def test_the_effort_of_the_run_holds_for_all_experiments(effort: str) -> None:
     for own in (None, *EFFORTS):
         assert experiment(own, effort) == experiment(effort)
