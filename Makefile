@@ -7,7 +7,6 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV := .venv
 UV_VERSION := 0.13.9
-REPORT := reports/generated/report.html
 PYTEST := $(VENV)/bin/python -m pytest
 # Each in a process of its own: a crash of a native library in one of them does not hide the others.
 SUITES := $(sort $(filter-out %__pycache__,$(patsubst %/,%,$(wildcard tests/*/))) $(wildcard tests/test_*.py))
@@ -17,14 +16,19 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 UV := $(or $(shell command -v uv 2>/dev/null),$(VENV)/bin/uv)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: help run compare check test test-slow test-matrix test-all test-slurm lint format setup setup-dev lock clean
+.PHONY: help run plan compare check test test-slow test-matrix test-all test-slurm lint format setup setup-dev lock clean
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: setup  ## Set up, run the configured experiments and say where the report is
-	@snakemake --cores all
-	@echo "The report: $(REPORT)"
+WITH_EFFORT = $(if $(EFFORT),--config effort=$(EFFORT))
+
+run: setup  ## Set up and run the configured experiments, with EFFORT=quick, standard or thorough
+	@snakemake --cores all $(WITH_EFFORT)
+
+plan: setup  ## Say how many jobs, minutes and how much memory a run would take, after a rehearsal
+	@snakemake --cores all --quiet all $(WITH_EFFORT) -- rehearsals
+	@snakemake --cores all --dry-run --quiet host rules progress $(WITH_EFFORT) --
 
 # Words of `compare` and `check` that were given, as options of the command line.
 COMPARED = $(foreach word,ORIGINAL IMAGES LABELS OUTPUTS SIZE RESIZE INTERPOLATION RANGE MEAN STD \
@@ -33,7 +37,8 @@ lower = $(shell echo $(1) | tr A-Z a-z)
 
 compare: setup  ## Compare ORIGINAL= with COMPRESSED= on IMAGES= (more words: docs/compare.md)
 	@python scripts/compare.py $(COMPARED) --compressed $(COMPRESSED) \
-	  $(if $(CHANNEL_ORDER),--channel-order=$(CHANNEL_ORDER)) $(if $(NAME),--name=$(NAME))
+	  $(if $(CHANNEL_ORDER),--channel-order=$(CHANNEL_ORDER)) $(if $(NAME),--name=$(NAME)) \
+	  $(if $(EFFORT),--effort=$(EFFORT))
 
 check: setup  ## Check COMPRESSED= against ORIGINAL= on IMAGES= with THRESHOLDS='--maximum-drop 0.01' (docs/ci.md)
 	@python -m squeezed.check $(COMPARED) --compressed='$(COMPRESSED)' $(if $(CHANNEL_ORDER),--channel-order=$(CHANNEL_ORDER)) $(THRESHOLDS)

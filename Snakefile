@@ -9,6 +9,7 @@ configfile: "config.yaml"
 
 include: "rules/common.smk"
 include: "rules/resources.smk"
+include: "rules/view.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/import.smk"
@@ -34,7 +35,8 @@ rule all:
 
 onsuccess:
     shutil.rmtree(PARTIAL_REPORT, ignore_errors=True)
+    end_well(REPORT)
 
 
 onerror:
-    print(failure_message(log), partial_report(), sep="\n", file=sys.stderr)
+    end_badly(log, partial_report())

@@ -500,16 +500,3 @@ def diagnosed_attack_of_baseline(ending):
         return of_baseline(result(f"attack_{name}{ending}"))(wildcards)
 
     return path
-
-
-def failure_message(snakemake_logs):
-    """One sentence that names the logs of the jobs that failed."""
-    said = "".join(
-        Path(path).read_text(encoding="utf-8", errors="replace")
-        for path in snakemake_logs
-    )
-    failed = re.findall(r"^ +log: (.+?) \(check log file", said, re.MULTILINE)
-    # With `--quiet rules` only the command is named.
-    failed += re.findall(r"> (\S+) 2>&1' returned non-zero", said)
-    where = ", ".join(dict.fromkeys(failed or snakemake_logs))
-    return f"error: the run stopped; the reason is in {where} (run again to go on from there)"

@@ -31,6 +31,7 @@ rule compile_report:
             labels={"what": "The whole report"},
         ),
         markdown="reports/generated/report.md",
+        answer="reports/generated/answer.json",
         table="reports/generated/tables/results.csv",
         # A file for each variant: a line of `dvc metrics show`.
         metrics=sorted(

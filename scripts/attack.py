@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 
 from squeezed.attacks.configured import attack_images, read_attack, table_of
@@ -42,7 +43,7 @@ def main() -> None:
     dataset = open_dataset(job.input["dataset"])
     test = dataset.test
     indices = choose_indices(len(test), attack.settings.images, attack.settings.images_seed)
-    size = attack.settings.batch_size
+    size = attack.unit(victim, torch.Size((3, *dataset.image_size)))
     finished = FinishedBatches(
         job.output["result"],
         {

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import yaml
 
-from squeezed.comparison.command_line import add_comparison_arguments, comparison_options
+from squeezed.comparison.command_line import (
+    LIMITS,
+    add_comparison_arguments,
+    comparison_options,
+)
 from squeezed.comparison.comparison import compare
 from squeezed.comparison.page import write_page
+from squeezed.configuration.completion import STANDARD
 from squeezed.foundation.cli import script_main
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.files import atomic_path
@@ -27,10 +32,13 @@ def main() -> None:
     add_comparison_arguments(parser)
     parser.add_argument("--compressed", required=True, nargs="+", help="its compressed versions")
     parser.add_argument("--name", help="of the comparison; left out: of the first compressed file")
+    parser.add_argument("--effort", choices=list(LIMITS), default=STANDARD, help="how many images")
     arguments = parser.parse_args()
     name = arguments.name or Path(arguments.compressed[0]).stem
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise UserError(f"the name {name!r} must be of letters, digits, '_' and '-': give NAME=")
+    if arguments.limit is None:
+        arguments.limit = LIMITS[arguments.effort]
     options = comparison_options(arguments)
     described = FOLDER / f"{name}.yaml"
     if described.exists():

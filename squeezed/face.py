@@ -17,7 +17,12 @@ from torch import Tensor, nn
 from squeezed.attacks.attacked import Attacked
 from squeezed.attacks.configured import read_attack
 from squeezed.comparison.comparison import compare
-from squeezed.configuration.completion import complete_section, load_schema
+from squeezed.configuration.completion import (
+    THOROUGH,
+    complete_section,
+    default_of,
+    load_schema,
+)
 from squeezed.data.array_split import ArraySplit
 from squeezed.foundation.device import resolve_device
 from squeezed.foundation.errors import UserError
@@ -72,7 +77,8 @@ def attack(
         labels: shape (n,), the true classes. What is classified wrongly is left alone.
         targets: shape (n,), a class for each image to be taken for; left out: any other.
         device: `cpu`, `cuda` or `auto`.
-        settings: keys of an attack in config.schema.yaml, over those of the strong attack there.
+        settings: keys of an attack in config.schema.yaml, over those of the strong attack there,
+            which is that of effort `thorough`.
 
     Raises:
         UserError: if images, labels or settings are not what they must be.
@@ -82,7 +88,7 @@ def attack(
     True
     >>> changed = (found.best - images).flatten(1).norm(dim=1)   # L2, in units of [0, 1]
     """
-    strong = _schema_of("attacks")["default"]["strong"]
+    strong = default_of(_schema_of("attacks"), THOROUGH)["strong"]
     section = _complete({**strong, **settings}, load_schema(SCHEMA)["$defs"]["attack"])
     configured = read_attack({key: value for key, value in section.items() if key != "variants"})
     victim = configured.victim(model, resolve_device(device))
@@ -124,6 +130,8 @@ def _schema_of(section: str) -> dict[str, Any]:
 
 def _complete(settings: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return complete_section(settings, {}, section, "the settings", load_schema(SCHEMA))
+        return complete_section(
+            settings, {}, section, "the settings", load_schema(SCHEMA), THOROUGH
+        )
     except UserError as error:
         raise UserError(str(error).removeprefix("config.yaml: ")) from error

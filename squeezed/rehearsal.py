@@ -5,11 +5,14 @@ that cannot work is refused in one sentence, and an analysis that cannot is said
 """
 
 import copy
+import statistics
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import onnx
+import torch
 
 from squeezed.configuration.recipes import BASELINE, GRAPH, Recipe, recipes_of
 from squeezed.data.dataset import Dataset
@@ -29,6 +32,8 @@ from squeezed.training.batches import smallest_share
 
 IMAGES = 4
 """Of each split: a rehearsal asks whether something works, not how well."""
+BATCH, REPEATS = 8, 3
+"""Images of a pass that is timed, and how often it is, for the estimate of a run."""
 SHORT = {"epochs": 0, "calibration_images": IMAGES}
 """What is set to other values for a rehearsal, wherever it stands in a recipe."""
 SMALL_STEP = 1e-9
@@ -45,9 +50,19 @@ class Rehearsed:
     graph: onnx.ModelProto
 
 
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a rehearsal found."""
+
+    notes: list[str]
+    """A sentence on each analysis that has to do without something."""
+    pass_ms_per_image: float
+    """Milliseconds of a batch through the baseline's twin, for each of its images."""
+
+
 def rehearse(
     experiment: Mapping[str, Any], dataset: Dataset, summary: Mapping[str, Any]
-) -> list[str]:
+) -> Rehearsal:
     """Try everything that an experiment wants of its data and its architecture.
 
     Args:
@@ -56,7 +71,7 @@ def rehearse(
         summary: the data set's (`squeezed.data.summary`).
 
     Returns:
-        A sentence on each analysis that has to do without something.
+        What was found, the time of a pass measured in it.
 
     Raises:
         UserError: if the data set cannot bear the experiment, a variant cannot be made, or features
@@ -66,13 +81,39 @@ def rehearse(
         raise UserError(problem)
     notes: dict[str, list[str]] = {}
     without: dict[int, list[str]] = {}
+    pass_ms = 0.0
     for made in rehearsed(experiment, dataset):
         graph = id(made.graph)  # variants of one structure share one, which lives until the end
         if graph not in without:
             without[graph] = _without(made.graph, experiment)
+        if made.recipe.name == BASELINE:
+            pass_ms = pass_ms_per_image(made.graph, dataset.image_size)
         for sentence in without[graph]:
             notes.setdefault(sentence, []).append(made.recipe.name)
-    return [f"{', '.join(names)}: {sentence}" for sentence, names in notes.items()]
+    told = [f"{', '.join(names)}: {sentence}" for sentence, names in notes.items()]
+    return Rehearsal(told, pass_ms)
+
+
+def pass_ms_per_image(graph: onnx.ModelProto, image_size: tuple[int, int]) -> float:
+    """Return how long an image takes through a graph's twin on this machine, without gradient.
+
+    Args:
+        graph: the baseline's; weights do not matter.
+        image_size: (height, width) in pixels.
+
+    Returns:
+        Milliseconds for each image of a batch of `BATCH`: the median of `REPEATS` after one that
+        does not count.
+    """
+    twin = build_twin(graph)
+    images = torch.rand(BATCH, 3, *image_size)
+    times = []
+    with torch.no_grad():
+        for _ in range(REPEATS + 1):
+            began = time.perf_counter()
+            twin(images)
+            times.append(time.perf_counter() - began)
+    return 1000 * statistics.median(times[1:]) / BATCH
 
 
 def _without(graph: onnx.ModelProto, experiment: Mapping[str, Any]) -> list[str]:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+import squeezed.rehearsal
 from squeezed.configuration.recipes import recipes_of
 from squeezed.data import open_dataset
 from squeezed.data.tensor_file import write_tensor_dataset
 from squeezed.foundation.errors import UserError
-from squeezed.rehearsal import rehearse, rehearsed
+from squeezed.rehearsal import pass_ms_per_image, rehearse, rehearsed
 from squeezed.training.batches import batch_length, batches_per_epoch, smallest_share
 from tests.configuration.test_recipes import experiment
 
@@ -101,6 +102,20 @@ def test_a_rehearsed_epoch_moves_no_weight_far(dataset):
 def test_every_variant_of_the_paper_is_rehearsed(dataset):
     wanted = section(TINY, {"quantized": {}})
     assert {made.recipe.name for made in rehearsed(wanted, dataset)} == set(recipes_of(wanted))
+
+
+def test_an_images_pass_is_the_median_batch_after_the_first(monkeypatch):
+    """Batches of 8 that take 100 s, then 8, 40 and 16 s: 2 s for each image."""
+    clock = iter([0, 100, 100, 108, 108, 148, 148, 164])
+    shapes = []
+
+    def twin(images):
+        shapes.append(tuple(images.shape))
+
+    monkeypatch.setattr(squeezed.rehearsal, "build_twin", lambda graph: twin)
+    monkeypatch.setattr(squeezed.rehearsal.time, "perf_counter", lambda: next(clock))
+    assert pass_ms_per_image(None, (5, 7)) == 2000.0
+    assert shapes == [(8, 3, 5, 7)] * 4
 
 
 def test_what_the_data_cannot_bear_is_said_first(dataset):

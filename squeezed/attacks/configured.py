@@ -19,6 +19,9 @@ from squeezed.foundation.precision import usable_precision
 from squeezed.foundation.settings import read_settings
 
 TABLE_PREFIX = "table."
+BATCHES_OF_A_UNIT = 4
+"""Batches of a victim that a unit of work fills at first. An image that is done early makes room for
+another one of its unit, so units of a single batch would leave ever more of it empty."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,13 @@ class ConfiguredAttack:
     def targets(self, labels: Tensor, classes: int) -> Tensor | None:
         """Return a target for each image, or None for an untargeted attack."""
         return (labels + 1) % classes if self.settings.target == "next_class" else None
+
+    def unit(self, victim: Victim, image_shape: torch.Size) -> int:
+        """Return how many images of shape (C, H, W) are one unit of work, saved when it is done.
+
+        No result depends on it: a victim's batches have one shape however many images there are.
+        """
+        return min(self.settings.batch_size, BATCHES_OF_A_UNIT * victim.rows(image_shape))
 
     def run(
         self,

@@ -4,7 +4,11 @@ import argparse
 from typing import Any
 
 from squeezed.comparison.pictures import INTERPOLATIONS
+from squeezed.configuration.completion import QUICK, STANDARD, THOROUGH
 from squeezed.graphs.foreign.classes import BACKGROUND_FIRST
+
+LIMITS = {QUICK: 200, STANDARD: 2000, THOROUGH: None}
+"""The images that a comparison of each effort takes at most, where `--limit` does not say."""
 
 
 def numbers(text: str) -> list[float]:

@@ -38,6 +38,9 @@ SYNONYMS = {
     **dict.fromkeys(("float32", "float", "full"), "fp32"),
 }
 
+QUICK, STANDARD, THOROUGH = EFFORTS = ("quick", "standard", "thorough")
+"""How much work the analyses are. A default that is a mapping of these words is one for each."""
+
 LARGEST_INTEGER = 2**31 - 1
 """Where the schema sets no other bound: what every library takes."""
 
@@ -94,6 +97,9 @@ def complete_configuration(
     for a text, DVC writes small numbers like that, and Snakemake's `--config a.b=5` gives texts.
     Whole numbers may be written as 3.0 or 1e3, names and texts as whole numbers.
 
+    A default that the schema writes for each of `EFFORTS` is that of the experiment's `effort`; one
+    given for the whole run stands in its place.
+
     Args:
         configuration: what `config.yaml` holds.
         schema: what `config.schema.yaml` holds.
@@ -103,7 +109,7 @@ def complete_configuration(
             allowed values.
     """
     completed = _with_names(configuration, "the top level")
-    _complete(completed, schema, schema)
+    _complete(completed, schema, schema, None)
     problems = _Validator(schema).iter_errors(completed)
     # The outermost first: a misspelt key, then what is missing because it was misspelt.
     first = min(problems, key=_urgency, default=None)
@@ -132,6 +138,7 @@ def complete_section(
     section: Mapping[str, Any],
     where: str,
     schema: Mapping[str, Any],
+    effort: str = STANDARD,
 ) -> dict[str, Any]:
     """Lay settings over a section, key by key, fill in the schema's defaults and check them.
 
@@ -141,13 +148,14 @@ def complete_section(
         section: the section's own part of the schema.
         where: the place of `given`, for messages.
         schema: the configuration's.
+        effort: one of `EFFORTS`, for defaults that differ by it.
 
     Raises:
         UserError: for the first thing that is wrong.
     """
     subschema = _resolve(section, schema)
     completed = _laid_over(defaults, given)
-    _complete(completed, subschema, schema)
+    _complete(completed, subschema, schema, effort)
     validator = _Validator(schema).evolve(schema={**subschema, "$defs": schema["$defs"]})
     first = min(validator.iter_errors(completed), key=_urgency, default=None)
     if first is not None:
@@ -230,27 +238,45 @@ def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str,
     return {**_resolve(found, root), **{k: v for k, v in schema.items() if k != "$ref"}}
 
 
-def _complete(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
-    """Fill in the defaults of a section and of all below it, and read its numbers, in place."""
+def default_of(schema: Mapping[str, Any], effort: str | None) -> Any:
+    """Return a copy of a key's default; of one written for each effort, this effort's."""
+    default = schema["default"]
+    if isinstance(default, Mapping) and set(default) == set(EFFORTS):
+        # What is no effort is complained of afterwards, with all else that the schema forbids.
+        default = default[effort if effort in EFFORTS else STANDARD]
+    return copy.deepcopy(default)
+
+
+def _complete(
+    value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], effort: str | None
+) -> None:
+    """Fill in the defaults of a section and of all below it, and read its numbers, in place.
+
+    An effort that stands above holds for all below, whatever these say.
+    """
     schema = _meant(value, _resolve(schema, root), root)
     if isinstance(value, list):
         for index, item in enumerate(value):
             subschema = _resolve(schema.get("items", {}), root)
             value[index] = _as_number(item, subschema)
-            _complete(value[index], subschema, root)
+            _complete(value[index], subschema, root, effort)
     if not isinstance(value, dict):
         return
     properties = schema.get("properties", {})
     other = schema.get("additionalProperties")
+    if "effort" in properties:
+        if effort is not None:
+            value["effort"] = effort
+        effort = value.setdefault("effort", properties["effort"]["default"])
     for key, subschema in properties.items():
         resolved = _resolve(subschema, root)
         if key not in value and "default" in resolved:
-            value[key] = copy.deepcopy(resolved["default"])
+            value[key] = default_of(resolved, effort)
     for key in value:
         subschema = properties.get(key, other)
         if isinstance(subschema, Mapping):
             value[key] = _as_number(value[key], _resolve(subschema, root))
-            _complete(value[key], subschema, root)
+            _complete(value[key], subschema, root, effort)
 
 
 def _meant(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -243,7 +243,9 @@ def _complete(
         )
     section = steps[step]["section"]
     part = schema["$defs"]["experiment"]["properties"][section]
-    settings = complete_section(own, experiment[section], part, f"{where}.{name}", schema)
+    settings = complete_section(
+        own, experiment[section], part, f"{where}.{name}", schema, experiment["effort"]
+    )
     return Recipe(name, step, parent, steps[step]["makes"], settings)
 
 

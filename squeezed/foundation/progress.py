@@ -13,7 +13,7 @@ def track(iterable: Iterable[Item], description: str, total: int | None = None) 
     """Wrap an iterable so that it reports its progress on standard error.
 
     On a terminal the bar moves ten times a second. Elsewhere (a log file) it prints a line at most
-    every ten seconds.
+    every two seconds, which whoever follows the run is shown.
     """
     live = sys.stderr.isatty()
     return tqdm(
@@ -21,7 +21,7 @@ def track(iterable: Iterable[Item], description: str, total: int | None = None) 
         desc=description,
         total=total,
         file=sys.stderr,
-        mininterval=0.1 if live else 10.0,
+        mininterval=0.1 if live else 2.0,
         ascii=not live,
         dynamic_ncols=live,
     )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from squeezed.reporting.blocks import Block
 from squeezed.reporting.collection import missing_in_words
 from squeezed.reporting.colours import Colour, colours_of
 from squeezed.reporting.contents import Filled, Sources, fill
+from squeezed.reporting.effort import left_open
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_overview import draw_overview
 from squeezed.reporting.lens import Lens, LensSection, Warning
@@ -39,6 +40,8 @@ class Section:
     sentences: list[str]
     recommendation: Recommendation
     warnings: list[Warning]
+    open_questions: list[str]
+    """What the effort leaves open, in sentences."""
     questions: list[tuple[str, str]]
     """What the lenses ask, with the answers."""
     overview: list[str]
@@ -95,6 +98,8 @@ def compose(
 def _section(experiment: Experiment, data: Path, lenses: Sequence[Lens]) -> Section:
     summary = _summary(data / f"{experiment.dataset}.json")
     dataset = _open(data / f"{experiment.dataset}.safetensors")
+    open_questions = left_open(experiment, summary.get("n_test"))
+    experiment = replace(experiment, notes=[*experiment.notes, *open_questions])
     words = {k: v for lens in lenses for k, v in lens.class_words.items()}
     names = dataset.class_names if dataset else ()
     classes = [words.get(name, name.replace("_", " ")) for name in names]
@@ -107,6 +112,7 @@ def _section(experiment: Experiment, data: Path, lenses: Sequence[Lens]) -> Sect
         sentences=answer(experiment),
         recommendation=recommend(experiment),
         warnings=do_not_believe(experiment, lenses),
+        open_questions=open_questions,
         questions=[pair for lens in lenses for pair in lens.questions(experiment)],
         overview=draw_overview(experiment, lenses),
         overview_remark=" ".join(lens.remark(experiment, "overview") for lens in lenses),
@@ -128,6 +134,7 @@ def _data_line(experiment: Experiment, summary: Mapping[str, Any]) -> str:
     counts = [f"{summary[f'n_{split}']:,} {split}" for split in ("train", "validation") if summary]
     counts += [f"{int(n):,} test images"] if n else []
     architecture = experiment.settings.get("architecture", {}).get("name", "")
+    effort = experiment.settings.get("effort")
     seeds = experiment.seeds
     parts = [
         f"{experiment.dataset}: {listed(counts)}" if counts else experiment.dataset,
@@ -135,6 +142,7 @@ def _data_line(experiment: Experiment, summary: Mapping[str, Any]) -> str:
         f"{len(seeds)} seeds ({', '.join(map(str, seeds))})"
         if len(seeds) > 1
         else f"one seed ({seeds[0]})",
+        f"effort {effort}" if effort else "",
     ]
     return "; ".join(filter(None, parts))
 

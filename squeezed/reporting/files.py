@@ -2,6 +2,7 @@
 
 ```
 report.html, report.md
+answer.json: of each experiment what to ship and what not to believe
 metrics/{experiment}/{variant}.json
 plots/{training_curves,accuracy_size,robustness_curve}.csv
 tables/results.csv, tables/{experiment}/{table}.csv
@@ -11,6 +12,7 @@ captions/{experiment}/{tables,figures}/….rst: for `snakemake --report`
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -34,11 +36,25 @@ def write_report(document: Document, templates: Path, folder: Path) -> None:
     for name, variants in metrics_tree(experiments).items():
         for variant, metrics in variants.items():
             write_json(folder / "metrics" / name / f"{variant}.json", metrics)
+    write_json(folder / "answer.json", answers_of(document))
     write_csv(folder / "tables" / "results.csv", document.results_frame)
     for section in document.sections:
         _write_blocks(section, folder)
     for name, text in render(document, templates).items():
         write_text(folder / name, text)
+
+
+def answers_of(document: Document) -> dict[str, Any]:
+    """Return of each experiment what the first screen says in its boxes, JSON-ready."""
+    return {
+        section.experiment.name: {
+            "ship": section.recommendation.variant,
+            "reason": section.recommendation.reason,
+            "do_not_believe": [f"{warning.what} {warning.why}" for warning in section.warnings],
+            "effort": section.open_questions,
+        }
+        for section in document.sections
+    }
 
 
 def _write_blocks(section: Section, folder: Path) -> None:

@@ -10,14 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, fx, nn
 
+from squeezed.attacks.configured import read_attack
 from squeezed.attacks.fast_layers import ADJACENT, Flatten, ImageConvolution
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.victim import Victim
+from squeezed.configuration.completion import complete_section, load_schema
 from squeezed.graphs.twin.rounding import DynamicFakeQuantize
 from squeezed.networks import VGG6, Classifier
 from squeezed.networks.torchvision_models import build_torchvision_model
+from tests import PROJECT
 from tests.attacks.networks import network_and_images, small_network, small_twin
 from tests.twins import rounding, twin_of, with_modules_behind
+
+
+SCHEMA = load_schema(PROJECT / "config.schema.yaml")
 
 
 class _Residual(nn.Module):
@@ -277,3 +283,14 @@ def test_an_image_has_a_dynamic_range_of_its_own() -> None:
     torch.testing.assert_close(Victim(twin, rows=6).logits(images), alone)
     modules = [m for m in twin.modules() if isinstance(m, DynamicFakeQuantize)]
     assert not modules[0].range_of_each_image
+
+
+@pytest.mark.parametrize(
+    ("side", "most", "images"), [(32, 256, 256), (224, 256, 32), (224, 16, 16), (32, 40, 40)]
+)
+def test_a_unit_of_work_fills_the_batches_and_is_small_where_images_are_large(
+    side: int, most: int, images: int
+) -> None:
+    section = complete_section({"batch_size": most}, {}, SCHEMA["$defs"]["attack"], "", SCHEMA)
+    attack = read_attack({key: value for key, value in section.items() if key != "variants"})
+    assert attack.unit(Victim(nn.Identity()), torch.Size((3, side, side))) == images

@@ -1,6 +1,7 @@
 """`make compare`: its words, what it writes, and that it never overwrites."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +66,18 @@ def test_make_passes_on_the_words(target, script):
     for word in ("--original='a b.onnx'", "--images='d'", "--range='-1,1'", "--size='224'"):
         assert word in line
     assert re.search(r"--compressed[= ]'?c\.onnx", line)
+
+
+@pytest.mark.parametrize(
+    ("words", "images"), [(("--effort", "quick"), 200), ((), 210), (("--limit", "50"), 50)]
+)
+def test_the_effort_limits_the_images_unless_a_limit_is_given(tmp_path, words, images):
+    photos, _ = folder_of(tmp_path, [(10, 12)])
+    for k, path in enumerate(sorted(photos.rglob("*.png"))[:19] * 10):
+        shutil.copy(path, path.with_name(f"again{k}.png"))
+    first, second = saved(classifier(), tmp_path), saved(classifier(seed=9), tmp_path, "b.onnx")
+    asked = ["--original", first, "--compressed", second, "--images", photos, *words]
+    done = run(tmp_path, *asked, "--name", "mine")
+    assert done.returncode == 0, done.stderr
+    summary = pd.read_csv(tmp_path / "comparisons/mine/summary.csv")
+    assert summary["n"].max() == images

@@ -253,7 +253,7 @@ def test_an_attack_has_the_keys_of_its_method():
     assert (ddn["gamma"], ddn["steps"]) == (0.1, 200)
     assert plain.keys() & {"steps", "init_epsilon", "gamma"} == set()
     assert ddn.keys() & {"iterations", "learning_rate", "constant", "search_steps"} == set()
-    assert plain["images"] == ddn["images"] == 1000
+    assert plain["images"] == ddn["images"] == 32
 
 
 @pytest.mark.parametrize(

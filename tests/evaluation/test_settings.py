@@ -23,8 +23,8 @@ def test_the_fields_are_those_of_the_schema(section: str) -> None:
     read_settings(SECTIONS[section], complete_section({}, {}, DESCRIBED[section], section, SCHEMA))
 
 
-def test_all_corruptions_and_severities_are_the_default() -> None:
+def test_all_corruptions_and_a_thorough_runs_severities_are_the_default() -> None:
     described = DESCRIBED["corruptions"]["properties"]
     assert tuple(described["kinds"]["default"]) == KINDS
     assert tuple(described["kinds"]["items"]["enum"]) == KINDS
-    assert tuple(described["severities"]["default"]) == SEVERITIES
+    assert tuple(described["severities"]["default"]["thorough"]) == SEVERITIES

@@ -18,6 +18,7 @@ SNAKEFILE = """
 configfile: "config.yaml"
 include: "rules/common.smk"
 include: "rules/resources.smk"
+include: "rules/view.smk"
 ANALYSES["evaluate"] = lambda experiment, variant: ["evaluation.json"]
 TIMINGS["time_inference"] = lambda experiment: ["inference_timing.json"]
 ANALYSES["attack"] = lambda experiment, variant: ["attack_paper.json", "attack_strong.json"]

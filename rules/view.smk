@@ -1,0 +1,36 @@
+# What a person sees of a run: how long it will take, a line for each job, which one failed, and the
+# answer at the end.
+from snakemake.logging import logger
+
+from rules.view.ending import answer, failure
+from rules.view.estimates import Estimates
+from rules.view.handler import install
+
+VIEW = (
+    install(logger, workflow.output_settings, Estimates(workflow, config))
+    if workflow.is_main_process
+    else None
+)
+
+
+rule rehearsals:
+    input:
+        [REHEARSAL.format(experiment=name) for name in config["run"]],
+    localrule: True
+    message:
+        "Everything is rehearsed."
+
+
+def end_well(report):
+    """Say the answer of a run that succeeded."""
+    if VIEW is not None:
+        VIEW.end(answer(Path(report), VIEW.run))
+
+
+def end_badly(logs, partial):
+    """Say which job failed, where it says why, and what there is to read all the same."""
+    said = failure(logs, VIEW.run if VIEW is not None else None)
+    if VIEW is None:
+        print(said, partial, sep="\n", file=sys.stderr)
+    else:
+        VIEW.end([said, partial], always=True)
