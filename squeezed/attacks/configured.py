@@ -20,8 +20,11 @@ from squeezed.foundation.settings import read_settings
 
 TABLE_PREFIX = "table."
 BATCHES_OF_A_UNIT = 4
-"""Batches of a victim that a unit of work fills at first. An image that is done early makes room for
-another one of its unit, so units of a single batch would leave ever more of it empty."""
+"""Batches of a victim that a unit of work fills at first.
+
+An image that is done early makes room for another one of its unit, so units of a single batch would
+leave ever more of it empty.
+"""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from tests import PROJECT
 from tests.attacks.networks import network_and_images, small_network, small_twin
 from tests.twins import rounding, twin_of, with_modules_behind
 
-
 SCHEMA = load_schema(PROJECT / "config.schema.yaml")
 
 

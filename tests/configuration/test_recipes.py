@@ -159,7 +159,7 @@ def test_the_list_of_the_first_version_is_refused_with_what_says_the_same():
 
 def test_defaults_that_an_architecture_cannot_have_are_left_out_and_named_ones_refused():
     facts = {"fully_connected": 0, "convolution": 9}
-    made = experiment(facts=facts)
+    made = experiment(facts=facts, effort="thorough")
     assert "linear_quantized" not in made["variants"]
     assert "fully connected" in made["left_out"]["linear_quantized"]
     assert made["attacks"]["paper_arrangement"]["variants"] == ["quantized", "pruned_quantized"]
