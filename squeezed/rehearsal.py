@@ -1,7 +1,8 @@
 """The rehearsal: every recipe and every analysis, tried on an untrained network and a few images.
 
-What the configuration and the architecture decide is found here, before anything is trained: a step
-that cannot work is refused in one sentence, and an analysis that cannot is said to be left out.
+What the configuration and the architecture decide is found here, before anything is trained. A step
+that cannot work is refused in one sentence, and so is a layer that was named and is not there. A
+map that a variant has not is said to be left out.
 """
 
 import copy
@@ -18,7 +19,7 @@ from squeezed.configuration.recipes import BASELINE, GRAPH, Recipe, recipes_of
 from squeezed.data.dataset import Dataset
 from squeezed.data.few import FewOfEach
 from squeezed.data.fitness import unfit
-from squeezed.explain.rehearsal import check
+from squeezed.explain.rehearsal import Missing, missing
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.progress import track
 from squeezed.graphs.export import export_network
@@ -55,7 +56,7 @@ class Rehearsal:
     """What a rehearsal found."""
 
     notes: list[str]
-    """A sentence on each analysis that has to do without something."""
+    """A sentence on each map that has to be left out, with the variants that have none."""
     pass_ms_per_image: float
     """Milliseconds of a batch through the baseline's twin, for each of its images."""
 
@@ -74,24 +75,33 @@ def rehearse(
         What was found, the time of a pass measured in it.
 
     Raises:
-        UserError: if the data set cannot bear the experiment, a variant cannot be made, or features
-            cannot be read.
+        UserError: if the data set cannot bear the experiment, a variant cannot be made, features of
+            one cannot be read, or no variant has a map at the layer that `cam.layer` names.
     """
     for problem in unfit(summary, experiment):
         raise UserError(problem)
-    notes: dict[str, list[str]] = {}
-    without: dict[int, list[str]] = {}
+    found: dict[str, Missing] = {}
+    of_graph: dict[int, Missing] = {}
     pass_ms = 0.0
     for made in rehearsed(experiment, dataset):
         graph = id(made.graph)  # variants of one structure share one, which lives until the end
-        if graph not in without:
-            without[graph] = _without(made.graph, experiment)
+        if graph not in of_graph:
+            of_graph[graph] = _missing(made.graph, experiment)
+        found[made.recipe.name] = of_graph[graph]
         if made.recipe.name == BASELINE:
             pass_ms = pass_ms_per_image(made.graph, dataset.image_size)
-        for sentence in without[graph]:
-            notes.setdefault(sentence, []).append(made.recipe.name)
-    told = [f"{', '.join(names)}: {sentence}" for sentence, names in notes.items()]
-    return Rehearsal(told, pass_ms)
+    for name, one in found.items():
+        # Every variant's features are compared with the baseline's: none can do without.
+        if one.features is not None:
+            raise UserError(f"the variant {name!r} cannot be embedded: {one.features}")
+    if experiment["cam"]["layer"] is not None:
+        _check_map_layer(found)
+    without: dict[str, list[str]] = {}
+    for name, one in found.items():
+        for sentence in one.maps.values():
+            without.setdefault(sentence, []).append(name)
+    notes = [f"{', '.join(names)}: {sentence}" for sentence, names in without.items()]
+    return Rehearsal(notes, pass_ms)
 
 
 def pass_ms_per_image(graph: onnx.ModelProto, image_size: tuple[int, int]) -> float:
@@ -116,10 +126,20 @@ def pass_ms_per_image(graph: onnx.ModelProto, image_size: tuple[int, int]) -> fl
     return 1000 * statistics.median(times[1:]) / BATCH
 
 
-def _without(graph: onnx.ModelProto, experiment: Mapping[str, Any]) -> list[str]:
-    """Return what the analyses have to do without on a graph, in sentences."""
-    embedding, cam = experiment["embedding"]["layer"], experiment["cam"]["layer"]
-    return check(build_twin(graph), embedding, cam, experiment["cam"]["methods"])
+def _missing(graph: onnx.ModelProto, experiment: Mapping[str, Any]) -> Missing:
+    """Return what the explanations have to do without on a graph."""
+    embedding, cam = experiment["embedding"]["layer"], experiment["cam"]
+    return missing(build_twin(graph), embedding, cam["layer"], cam["methods"])
+
+
+def _check_map_layer(found: Mapping[str, Missing]) -> None:
+    """Refuse a layer for Grad-CAM that was named, and that no variant has.
+
+    One that some have is no mistake: ablation may have taken it away, and that is said in a note.
+    """
+    reasons = [one.maps.get("grad_cam") for one in found.values()]
+    if all(reasons):
+        raise UserError(str(reasons[0]))
 
 
 def rehearsed(experiment: Mapping[str, Any], dataset: Dataset) -> Iterator[Rehearsed]:

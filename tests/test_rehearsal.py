@@ -118,17 +118,65 @@ def test_an_images_pass_is_the_median_batch_after_the_first(monkeypatch):
     assert shapes == [(8, 3, 5, 7)] * 4
 
 
+SUMMARY = {
+    "name": "noise",
+    "n_classes": 2,
+    "n_train": 21,
+    "n_validation": 6,
+    "n_test": 20,
+    "image_height": 16,
+    "image_width": 16,
+    "class_names": ["a", "b"],
+    "n_test_of_each_class": [10, 10],
+}
+
+
 def test_what_the_data_cannot_bear_is_said_first(dataset):
-    summary = {
-        "name": "noise",
-        "n_classes": 1,
-        "n_train": 21,
-        "n_validation": 6,
-        "n_test": 20,
-        "image_height": 16,
-        "image_width": 16,
-        "class_names": ["a"],
-        "n_test_of_each_class": [20],
-    }
+    summary = SUMMARY | {"n_classes": 1, "class_names": ["a"], "n_test_of_each_class": [20]}
     with pytest.raises(UserError, match="single class"):
         rehearse(section(TINY), dataset, summary)
+
+
+def explained(variants=None, **changes):
+    """A tiny experiment whose maps and features need no more than 20 test images."""
+    wanted = section(TINY, variants, epochs=0)
+    wanted["tsne"] |= {"perplexity": 3, "neighbours": 3}
+    for place, value in changes.items():
+        analysis, _, key = place.partition("_")
+        wanted[analysis][key] = value
+    return wanted
+
+
+def test_layers_that_the_network_has_are_found(dataset):
+    wanted = explained(embedding_layer="classifier.1", cam_layer="features.14")
+    assert rehearse(wanted, dataset, SUMMARY).notes == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"embedding_layer": "clasifier.1"}, "embedding.layer is 'clasifier.1', but the network"),
+        ({"cam_layer": "features.99"}, "cam.layer is 'features.99', but the network has no such"),
+        ({"cam_layer": "classifier.1"}, "cam.layer is 'classifier.1', which gives (n, 16) instead"),
+    ],
+)
+def test_a_layer_that_is_named_and_not_there_is_refused_before_training(dataset, changes, sentence):
+    with pytest.raises(UserError) as error:
+        rehearse(explained(**changes), dataset, SUMMARY)
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_layer_that_nothing_reads_may_have_any_name(dataset):
+    wanted = explained(cam_layer="features.99", cam_methods=["guided_backprop"])
+    assert rehearse(wanted, dataset, SUMMARY).notes == []
+
+
+@pytest.mark.slow
+def test_a_layer_that_ablation_takes_away_is_noted_or_refused(dataset):
+    """Grad-CAM leaves a variant out; an embedding that cannot be compared is of no use."""
+    ablated = {"pruned": None, "quantized": None, "linear_quantized": None, "ablated": {}}
+    (note,) = rehearse(explained(ablated, cam_layer="features.19"), dataset, SUMMARY).notes
+    assert note.startswith("ablated: cam.layer is 'features.19'")
+    with pytest.raises(UserError, match="variant 'ablated' cannot be embedded"):
+        rehearse(explained(ablated, embedding_layer="features.19"), dataset, SUMMARY)

@@ -1,6 +1,7 @@
 """What the explanations need of a network, found before anything is trained."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from torch import fx
 
@@ -9,13 +10,23 @@ from squeezed.explain.layers import feature_layer
 from squeezed.foundation.errors import UserError
 
 
-def check(
+@dataclass(frozen=True)
+class Missing:
+    """What cannot be explained of a network, in sentences."""
+
+    features: str | None
+    """Why no features can be read, None where they can."""
+    maps: Mapping[str, str]
+    """For each method that has no map, why."""
+
+
+def missing(
     twin: fx.GraphModule,
     embedding_layer: str | None,
     cam_layer: str | None,
     methods: Iterable[str],
-) -> list[str]:
-    """Return a sentence on each thing that cannot be done with a network; none if all can.
+) -> Missing:
+    """Return what the explanations have to do without on a network.
 
     Computes nothing with an image.
 
@@ -25,13 +36,10 @@ def check(
         cam_layer: `cam.layer`.
         methods: `cam.methods`.
     """
-    said = []
+    features = None
     try:
         feature_layer(twin, embedding_layer)
     except UserError as error:
-        said.append(str(error))
-    for method in methods:
-        reason = unavailable(twin, method, cam_layer)
-        if reason is not None:
-            said.append(reason)
-    return said
+        features = str(error)
+    reasons = {method: unavailable(twin, method, cam_layer) for method in methods}
+    return Missing(features, {method: reason for method, reason in reasons.items() if reason})

@@ -16,7 +16,7 @@ from squeezed.explain.layers import (
     map_layer,
     probe,
 )
-from squeezed.explain.rehearsal import check
+from squeezed.explain.rehearsal import Missing, missing
 from squeezed.explain.trunk import Trunk
 from squeezed.foundation.errors import UserError
 from squeezed.networks import VGG6, Classifier, build_network
@@ -161,7 +161,7 @@ def test_branches_are_no_part_of_the_trunk():
     on_trunk = {node.name for node in Trunk(twin).trunk}
     inside = [name for name in layer_names(twin) if name.startswith("block")]
     assert inside and not on_trunk & {name.replace(".", "_") for name in inside}
-    assert check(twin, None, None, ["guided_backprop", "grad_cam"]) == []
+    assert missing(twin, None, None, ["guided_backprop", "grad_cam"]) == Missing(None, {})
 
 
 @pytest.mark.parametrize(
@@ -182,8 +182,8 @@ def test_tokens_are_no_activation_maps(network: nn.Module, shape: tuple[int, ...
 
 def test_what_cannot_be_done_is_said_in_sentences():
     twin = twin_of_layers(nn.Flatten(), nn.Tanh())
-    said = check(twin, None, None, ["guided_backprop", "grad_cam"])
-    assert len(said) == 3
+    found = missing(twin, None, None, ["guided_backprop", "grad_cam"])
+    said = [found.features, *found.maps.values()]
     for sentence, key in zip(said, ("embedding.layer", "cam.methods", "cam.methods"), strict=True):
         assert key in sentence and "\n" not in sentence
     for method in ("guided_backprop", "grad_cam"):
@@ -209,7 +209,8 @@ def test_missing_layers_are_named_with_the_nearest(vgg):
         map_layer(vgg, "zzz")
     with pytest.raises(UserError, match=r"cam\.layer is 'classifier\.1'.*\(n, 12\) instead of"):
         map_layer(vgg, "classifier.1")
-    assert len(check(vgg, "classifier.9", "classifier.1", ["grad_cam"])) == 2
+    found = missing(vgg, "classifier.9", "classifier.1", ["grad_cam", "guided_backprop"])
+    assert found.features is not None and set(found.maps) == {"grad_cam"}
 
 
 def test_features_without_spread_have_no_score():
@@ -251,11 +252,11 @@ def test_the_layers_of_every_family(name: str, channels: int | None, width: int)
     ((features, logits),) = features_at(twin, feature_layer(twin), [images])
     assert features.shape == (2, width)
     assert features.std() > 0 and logits.shape == (2, 4)
-    said = check(twin, None, None, ["grad_cam"])
+    said = missing(twin, None, None, ["grad_cam"])
     if channels is None:
-        assert len(said) == 1 and "activation map" in said[0]
+        assert said.features is None and "activation map" in said.maps["grad_cam"]
         return
-    assert said == []
+    assert said == Missing(None, {})
     maps = values_at(twin, map_layer(twin), images)
     assert maps.shape[1] == channels and maps.shape[2] * maps.shape[3] > 1
     for method in ("guided_backprop", "grad_cam"):
