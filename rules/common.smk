@@ -8,31 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(workflow.basedir)
-# This tree's own package, in every job too: an experiment of DVC's runs in a copy of the tree, and
-# the package installed in the environment is that of another tree. And the Python that runs
-# Snakemake, also where its environment is not activated.
-sys.path.insert(0, str(ROOT))
-OWN_STEPS = ROOT / "own_steps"
-for variable, first in (
-    ("PYTHONPATH", OWN_STEPS),
-    ("PYTHONPATH", ROOT),
-    ("PATH", Path(sys.executable).parent),
-):
-    rest = os.environ.get(variable)
-    os.environ[variable] = f"{first}{os.pathsep}{rest}" if rest else str(first)
-
 from squeezed.configuration.completion import load_schema
 from squeezed.configuration.plan import read_configuration
 from squeezed.configuration.recipes import BASELINE, GRAPH, NETWORK, recipes_of
 from squeezed.foundation.allocation import ALLOCATION
 from squeezed.foundation.code_digest import code_digest
-from squeezed.configuration.reading import check_file
-from squeezed.configuration.targets import check_targets
+from squeezed.configuration.targets import asks_to_touch, check_targets
 from squeezed.foundation.environment import check_torch_builds
 from squeezed.configuration.architectures import facts_of
 from squeezed.foundation.workers import WORKERS_VARIABLE
-from squeezed.foundation.errors import UserError
 from squeezed.foundation.source_stamp import own_weights, source_stamp
 
 # What a run makes and DVC versions, with Snakemake's records of it.
@@ -63,21 +47,27 @@ def check_records():
             )
 
 
+def check_masks_files():
+    """Refuse masks that are not there, which only the last jobs read.
+
+    Raises:
+        UserError: for the first such file.
+    """
+    for name in config["run"]:
+        masks = config["experiments"][name]["cam"]["masks"]
+        if masks and not os.path.isfile(masks):
+            raise UserError(
+                f"config.yaml: experiments.{name}.cam.masks is {masks!r}, and there is no such file"
+            )
+
+
 for variable, value in ALLOCATION.items():
     os.environ.setdefault(variable, value)
 # Texts are UTF-8 in every job, whatever the machine's locale says.
 os.environ.update(PYTHONUTF8="1")
 
 try:
-    if Path.cwd().resolve() != ROOT.resolve():
-        raise UserError(
-            f"the workflow runs in its own folder, and this is {Path.cwd()}: change to {ROOT} and "
-            "start it there, without --directory and --snakefile; for another run beside this one, "
-            "clone the project once more (as `dvc exp run --temp` does)"
-        )
     check_torch_builds()
-    for path in dict.fromkeys(map(Path, workflow.configfiles)):
-        check_file(path)
     config = read_configuration(
         config,
         load_schema(ROOT / "config.schema.yaml"),
@@ -87,6 +77,7 @@ try:
     check_targets(sys.argv[1:], config)
     if workflow.is_main_process:
         check_records()
+        check_masks_files()
     os.environ[WORKERS_VARIABLE] = str(config["workers"])
 except UserError as error:
     sys.exit(f"error: {error}")
@@ -304,7 +295,7 @@ def check_touch():
 
     Whatever came to lie there later would count as made from these very inputs.
     """
-    if {"--touch", "-t"} & set(sys.argv) and workflow.is_main_process:
+    if asks_to_touch(sys.argv[1:]) and workflow.is_main_process:
         missing = next((f for f in everything({}) if not Path(f).exists()), None)
         if missing is not None:
             sys.exit(

@@ -15,7 +15,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from squeezed.configuration.consistency import check_augmentation, check_dataset
+from squeezed.configuration.consistency import check_augmentation, check_dataset, check_masks
 from squeezed.foundation.errors import UserError
 
 # How a sentence names the types of JSON Schema.
@@ -129,6 +129,7 @@ def complete_configuration(
         check_dataset(name, dataset)
     for name, experiment in completed["experiments"].items():
         check_augmentation(name, experiment, completed["datasets"][experiment["dataset"]])
+        check_masks(name, experiment)
     return completed
 
 
@@ -215,8 +216,11 @@ def _with_names(value: Any, where: str) -> Any:
         return copied
     if isinstance(value, (list, tuple)):
         return [_with_names(below, f"{where}.{index}") for index, below in enumerate(value)]
-    if isinstance(value, str) and "\0" in value:
-        raise UserError(f"config.yaml: {where} holds a zero byte, which no text may")
+    if isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
+        raise UserError(
+            f"config.yaml: {where} holds a zero byte or half a character (\\ud800 to \\udfff), "
+            "which no text may"
+        )
     return copy.deepcopy(value)
 
 

@@ -59,6 +59,20 @@ def check_augmentation(
         )
 
 
+def check_masks(name: str, experiment: Mapping[str, Any]) -> None:
+    """Check that masks of objects are named where the maps are scored against them.
+
+    Raises:
+        UserError: if they are not.
+    """
+    cam = experiment["cam"]
+    if cam["object"] == "masks" and not cam["masks"]:
+        raise UserError(
+            f"config.yaml: experiments.{name}.cam.object is 'masks', but its `masks` names no "
+            "file: give an .npy file, or choose ink, centre or none"
+        )
+
+
 def _resized_crops(section: Any, where: str) -> Iterator[str]:
     """Yield where a `resized_crop` is asked for."""
     if not isinstance(section, Mapping):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from squeezed.configuration.completion import complete_configuration
-from squeezed.configuration.recipes import complete_variants, rewritten_list
+from squeezed.configuration.recipes import complete_variants, recipes_of, rewritten_list
 from squeezed.foundation.errors import UserError
 
 ASSUMED = {"fully_connected": 1, "convolution": 1}
@@ -45,6 +45,10 @@ def read_configuration(
         architecture = experiment.get("architecture")
         facts = facts_of(architecture) if run and architecture else ASSUMED
         complete_variants(experiment, name, schema, defaults, facts)
+        for recipe in recipes_of(experiment).values() if run else ():
+            other = recipe.settings.get("architecture") if recipe.step == "distil" else None
+            if other is not None:
+                facts_of(other)  # refuses what there is not
     return completed
 
 

@@ -1,4 +1,4 @@
-"""Files that one asks the workflow for by name: whether the configuration has what they name."""
+"""What one asks the workflow for on its command line: whether the configuration has it."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,6 +11,20 @@ _DATA = re.compile(r"data/([^/]+)\.(?:safetensors|json)")
 _RUN = re.compile(r"(?:models|results)/([^/]+)/seed([^/]+)/(.*)")
 _ATTACK = re.compile(r"attack_([a-z0-9_]+?)(?:_images|_curve)?\.(?:json|csv|safetensors)")
 _NO_ATTACKS = ("timing", "variations")
+
+
+def asks_to_touch(arguments: Iterable[str]) -> bool:
+    """Return whether Snakemake would take outputs for good (`--touch`).
+
+    Args:
+        arguments: of its command line. Options may be cut short (`--tou`), and letters stand behind
+            one dash (`-nt`).
+    """
+    return any(
+        ("--touch".startswith(argument) and len(argument) > len("--t"))
+        or re.fullmatch("-[A-Za-z]*t", argument)
+        for argument in arguments
+    )
 
 
 def check_targets(targets: Iterable[str], configuration: Mapping[str, Any]) -> None:

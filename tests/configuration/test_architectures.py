@@ -65,6 +65,32 @@ def test_what_torchvision_has_not_is_refused_while_planning(tmp_path, architectu
     assert "\n" not in str(error.value)
 
 
+def test_a_student_s_architecture_is_asked_for_while_planning():
+    """What teaches it is trained before the student's name would be looked at."""
+    asked = []
+
+    def facts(architecture):
+        asked.append(architecture["name"])
+        if architecture["name"] == "resnt18":
+            raise UserError("there is no architecture 'resnt18'")
+        return {"fully_connected": 1, "convolution": 1}
+
+    def read(student):
+        recipe = {"step": "distil", "architecture": {"name": student}}
+        experiment = {"dataset": "digits", "architecture": {"name": "vgg6"}}
+        configuration = {
+            "run": ["mine"],
+            "datasets": {"digits": {"source": {"kind": "digits"}}},
+            "experiments": {"mine": experiment | {"variants": {"student": recipe}}},
+        }
+        return read_configuration(configuration, load_schema(PROJECT / "config.schema.yaml"), facts)
+
+    with pytest.raises(UserError, match="no architecture 'resnt18'"):
+        read("resnt18")
+    read("resnet18")
+    assert asked == ["vgg6", "resnt18", "vgg6", "resnet18"]
+
+
 def test_architectures_of_ours_are_known_without_asking(tmp_path, monkeypatch):
     monkeypatch.setattr(architectures.subprocess, "run", None)
     for name in architectures.OURS:

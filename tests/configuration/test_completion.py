@@ -5,7 +5,7 @@ import re
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from squeezed.configuration.completion import complete_configuration, load_schema
@@ -216,6 +216,7 @@ def test_the_given_configuration_is_left_as_it_is():
     assert complete(SHIPPED)["experiments"]["digits"]["seeds"][-1] != "more"
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

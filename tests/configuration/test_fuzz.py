@@ -225,6 +225,37 @@ def test_what_no_path_may_hold_is_no_name(sections, name):
     assert repr(name).strip("'")[:50] in said
 
 
+@pytest.mark.parametrize("text", ["\0", "a\ud800", "\udfff"])
+def test_what_no_file_can_hold_is_no_text(text):
+    configuration = copy.deepcopy(SMALL)
+    configuration["datasets"]["digits"]["description"] = text
+    assert "datasets.digits.description holds a zero byte or half a character" in outcome(
+        configuration
+    )
+
+
+@pytest.mark.parametrize("sections", ["variants", "attacks"])
+def test_a_name_that_no_file_can_have_is_too_long(sections):
+    configuration = copy.deepcopy(SMALL)
+    section = {"a" * 101: {"step": "prune"} if sections == "variants" else {}}
+    configuration["experiments"]["digits"][sections] = section
+    assert "at most 100 characters long" in outcome(configuration)
+
+
+@pytest.mark.parametrize("factor", ["memory_factor", "time_factor"])
+def test_what_a_cluster_is_asked_for_is_a_number(factor):
+    """1e308 times some megabytes is infinity, which no scheduler has."""
+    configuration = copy.deepcopy(FULL)
+    configuration["experiments"]["digits"]["resources"][factor] = 1e308
+    assert "at most 10000" in outcome(configuration)
+
+
+def test_masks_that_are_asked_for_are_named_before_any_job():
+    configuration = copy.deepcopy(FULL)
+    configuration["experiments"]["digits"]["cam"]["object"] = "masks"
+    assert "cam.object is 'masks', but its `masks` names no file" in outcome(configuration)
+
+
 def test_the_rule_of_attacks_names_is_said_as_it_is():
     configuration = copy.deepcopy(SMALL)
     attacks = configuration["experiments"]["digits"].setdefault("attacks", {})

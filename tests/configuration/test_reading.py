@@ -1,12 +1,20 @@
 """What YAML would take otherwise than it was meant is refused, with its line."""
 
+import itertools
+
 import pytest
 
 from squeezed.configuration.reading import check_file
-from squeezed.configuration.targets import check_targets
+from squeezed.configuration.targets import asks_to_touch, check_targets
 from squeezed.foundation.errors import UserError
 from tests import PROJECT
 from tests.configuration.test_completion import SHIPPED, complete
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join(8 * [f'*{before}'])}]\n"
+    for before, name in itertools.pairwise("abcdefghij")
+)
+"""Ten lines that name more than 10⁹ values by aliases of aliases."""
 
 
 @pytest.mark.parametrize(
@@ -29,6 +37,19 @@ from tests.configuration.test_completion import SHIPPED, complete
         ("x: 0x1F\n", "YAML does not read 0x1F as"),
         ("a: [1\n", "not valid YAML"),
         ("a:\n\tb: 1\n", "line 2: not valid YAML"),
+        ("a: 1\n---\nb: 1\n", "line 2: not valid YAML (but found another document)"),
+        ("a: \0\n", "not valid YAML"),
+        ("a:\n  <<: 3\n", "line 2: not valid YAML (expected a mapping or list of mappings"),
+        ("", "must be sections of keys and values"),
+        ("- a\n", "must be sections of keys and values"),
+        ("digits\n", "must be sections of keys and values"),
+        ("a: &x\n- *x\n", "line 1: the section or list that begins here holds itself"),
+        ("a: &x\n  b: {c: [*x]}\n", "holds itself"),
+        ("a: !!set {b}\n", "tag:yaml.org,2002:set is no kind of value"),
+        ("a: !!python/object:os.system x\n", "python/object:os.system is no kind of value"),
+        ("run: [2024-01-02]\n", 'line 1: YAML reads 2024-01-02 as a date: write it in quotes'),
+        ("a: " + "[" * 5000, "nests too many lists or sections"),
+        (LAUGHS, "has more than 100,000 keys and values, counting what aliases"),
     ],
 )  # fmt: skip
 def test_what_is_read_otherwise_is_named_with_its_line(tmp_path, text, sentence):
@@ -48,10 +69,18 @@ def test_another_encoding_is_said_to_be_one(tmp_path):
         check_file(path)
 
 
+@pytest.mark.parametrize("place", ["folder", "not-there"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, place):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=f"{place} cannot be read"):
+        check_file(tmp_path / place)
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "a: 1\n", "2024: 1\n", "a: &x {b: 1}\nc: *x\n", "a: &x {b: 1}\nc:\n  <<: *x\n  b: 2\n",
-     "a: -3\nb: 0\nc: 1_000\nd: '010'\n", "a: &x\n- *x\n"],
+    ["\ufeffa: 1\n", "a: 1\n", "2024: 1\n",
+     "a: &x {b: 1}\nc: *x\n", "a: &x {b: 1}\nc:\n  <<: *x\n  b: 2\n",
+     "a: -3\nb: 0\nc: 1_000\nd: '010'\n"],
 )  # fmt: skip
 def test_what_says_one_thing_is_taken(tmp_path, text):
     (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
@@ -99,3 +128,27 @@ def test_a_file_of_what_is_not_configured_is_named(target, sentence):
 )
 def test_what_can_be_made_is_left_to_the_workflow(target):
     check_targets([target], CONFIGURATION)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "touches"),
+    [
+        (["--touch"], True),
+        (["--cores", "2", "-t"], True),
+        (["--tou"], True),
+        (["-nt"], True),
+        (["-n", "--cores", "2"], False),
+        (["--target-jobs", "all"], False),
+        (["--quiet", "data/digits.json", "t", "--config", "a=t"], False),
+    ],
+)
+def test_outputs_are_taken_for_good_where_that_is_asked(arguments, touches):
+    assert asks_to_touch(arguments) is touches
+
+
+def test_snakemake_reads_its_options_so_too():
+    """What is known here of cut and joined options is what its own parser makes of them."""
+    from snakemake.cli import parse_args
+
+    for arguments in (["--touch"], ["-t"], ["--tou"], ["-nt"], ["--to"], ["-n"], ["-p"]):
+        assert parse_args(arguments)[1].touch is asks_to_touch(arguments)

@@ -139,6 +139,21 @@ def test_outputs_without_records_are_refused(workspace):
     workspace.assert_up_to_date()
 
 
+@pytest.mark.parametrize("option", ["--touch", "-t", "--tou"])
+def test_outputs_that_are_not_there_are_not_taken_for_good(untouched, option):
+    """Records of them would have whatever comes to lie there count as made from these inputs."""
+    refused = untouched.snakemake(option, check=False)
+    assert refused.returncode == 1
+    said = [line for line in refused.output.splitlines() if line.startswith("error: ")]
+    assert len(said) == 1 and "--touch takes outputs for good that are there, but" in said[0]
+    assert not list((untouched.folder / ".snakemake/metadata").rglob("*"))
+
+
+def test_outputs_that_are_all_there_are_taken_for_good(workspace):
+    workspace.snakemake("--touch")
+    workspace.assert_up_to_date()
+
+
 def test_nothing_is_trained_where_the_rehearsal_refuses(tmp_path):
     workspace = Workspace.create(tmp_path / "project")
     workspace.configure("experiments.tiny.embedding.images", 5)
