@@ -19,6 +19,7 @@ from squeezed.configuration.recipes import BASELINE, GRAPH, Recipe, recipes_of
 from squeezed.data.dataset import Dataset
 from squeezed.data.few import FewOfEach
 from squeezed.data.fitness import unfit
+from squeezed.explain.objects import read_masks
 from squeezed.explain.rehearsal import Missing, missing
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.progress import track
@@ -75,11 +76,13 @@ def rehearse(
         What was found, the time of a pass measured in it.
 
     Raises:
-        UserError: if the data set cannot bear the experiment, a variant cannot be made, features of
-            one cannot be read, or no variant has a map at the layer that `cam.layer` names.
+        UserError: if the data set cannot bear the experiment, masks do not fit it, a variant cannot
+            be made, features of one cannot be read, or no variant has a map at `cam.layer`.
     """
     for problem in unfit(summary, experiment):
         raise UserError(problem)
+    if experiment["cam"]["object"] == "masks":
+        read_masks(experiment["cam"]["masks"], (len(dataset.test), *dataset.image_size))
     found: dict[str, Missing] = {}
     of_graph: dict[int, Missing] = {}
     pass_ms = 0.0

@@ -172,6 +172,25 @@ def test_a_layer_that_nothing_reads_may_have_any_name(dataset):
     assert rehearse(wanted, dataset, SUMMARY).notes == []
 
 
+@pytest.mark.parametrize(
+    ("write", "sentence"),
+    [
+        (lambda path: np.save(path, np.ones((7, *SIZE))), "has shape (7, 16, 16), but the test im"),
+        (lambda path: np.savez(path.open("wb"), np.ones(1)), "holds several arrays"),
+        (lambda path: path.write_bytes(b""), "is not a readable .npy file"),
+        (lambda path: path.write_text("ink"), "is not a readable .npy file"),
+    ],
+)
+def test_masks_that_do_not_fit_the_test_images_are_refused(dataset, tmp_path, write, sentence):
+    path = tmp_path / "masks.npy"
+    write(path)
+    wanted = explained(cam_object="masks", cam_masks=str(path))
+    with pytest.raises(UserError) as error:
+        rehearse(wanted, dataset, SUMMARY)
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.slow
 def test_a_layer_that_ablation_takes_away_is_noted_or_refused(dataset):
     """Grad-CAM leaves a variant out; an embedding that cannot be compared is of no use."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from squeezed.foundation.errors import UserError
+from squeezed.foundation.errors import UserError, first_line
 
 KINDS = ("none", "ink", "centre", "masks")
 
@@ -48,15 +48,31 @@ def object_masks(
         return mask
     if kind != "masks":
         raise UserError(f"cam.object is {kind!r}; choose from {', '.join(KINDS)}")
-    if masks_path is None:
+    return read_masks(masks_path, (test_images, height, width))[indices] != 0
+
+
+def read_masks(path: str | Path | None, expected: tuple[int, int, int]) -> NDArray[np.generic]:
+    """Return the user's masks of all test images, read when they are needed.
+
+    Args:
+        path: `cam.masks`, an .npy file, nonzero on the object.
+        expected: its shape: test images, height, width.
+
+    Raises:
+        UserError: if the masks are missing or do not fit the test images.
+    """
+    if path is None:
         raise UserError("cam.object is 'masks', but cam.masks names no file; give an .npy file")
     try:
-        masks = np.load(masks_path, allow_pickle=False, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise UserError(f"cam.masks: {masks_path} is not a readable .npy file ({error})") from error
-    expected = (test_images, height, width)
+        masks = np.load(path, allow_pickle=False, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(
+            f"cam.masks: {path} is not a readable .npy file ({first_line(error)})"
+        ) from error
+    if not isinstance(masks, np.ndarray):
+        raise UserError(f"cam.masks: {path} holds several arrays; give an .npy file of one")
     if masks.shape != expected:
         raise UserError(
-            f"cam.masks: {masks_path} has shape {masks.shape}, but the test images need {expected}"
+            f"cam.masks: {path} has shape {masks.shape}, but the test images need {expected}"
         )
-    return np.asarray(masks[indices]) != 0
+    return masks
