@@ -71,10 +71,17 @@ _BY_WORDS = [
     (r"CUDA out of memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED", GPU_MEMORY),
     (
         r"can't allocate memory|Cannot allocate memory|[Uu]nable to allocate|[Ff]ailed to allocate"
-        r"|not enough memory|bad_?alloc|[Oo]ut of memory|killed by signal: Killed",
+        r"|not enough memory|bad_?alloc|[Oo]ut of memory|killed by signal: Killed"
+        # A library that is loaded late.
+        r"|failed to map segment",
         MEMORY,
     ),
-    (r"No space left on device|Disk quota exceeded|File too large|file write failed", DISK),
+    (
+        r"No space left on device|Disk quota exceeded|File too large|file write failed"
+        # ONNX Runtime, of a file that it writes.
+        r"|Protobuf serialization failed",
+        DISK,
+    ),
     (r"Read-only file system", READ_ONLY),
     (r"Permission denied", FORBIDDEN),
     (r"Too many open files|received 0 items of ancdata", FILES),

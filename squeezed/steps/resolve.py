@@ -11,6 +11,7 @@ from typing import Any
 
 from squeezed.configuration.recipes import Recipe
 from squeezed.foundation.errors import UserError, first_line
+from squeezed.foundation.exhaustion import exhausted
 from squeezed.foundation.settings import read_settings
 
 
@@ -24,6 +25,8 @@ def step_of(recipe: Recipe) -> tuple[Callable[..., Any], Any]:
     try:
         function = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
+        if exhausted(error):
+            raise
         raise UserError(
             f"the step {recipe.step!r} of variant {recipe.name!r} cannot be imported "
             f"({first_line(error)}); its module belongs into own_steps/ (docs/own_step.md)"

@@ -87,7 +87,7 @@ def members(path):
 
 def check(tmp_path, path, contents, storage):
     """Prepare; whatever comes of it is one sentence, or images that the source holds."""
-    start = time.monotonic()
+    start = time.process_time()  # a busy machine is no hang
     try:
         dataset = prepare(tmp_path, path, **storage)
     except UserError as error:
@@ -98,7 +98,7 @@ def check(tmp_path, path, contents, storage):
             for split in (dataset.train, dataset.validation, dataset.test):
                 for pixels in split.pixels:
                     assert pixels.transpose(1, 2, 0).tobytes() in held
-    assert time.monotonic() - start < LONGEST_S
+    assert time.process_time() - start < LONGEST_S
 
 
 STORAGES = st.sampled_from([{}, STREAMED])

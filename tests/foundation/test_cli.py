@@ -37,6 +37,9 @@ def raised(error):
         (RuntimeError("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't "
                       "allocate memory: you tried to allocate 4 bytes."), "the memory is used up"),
         (RuntimeError("std::bad_alloc"), "the memory is used up"),
+        (ImportError("x.so: failed to map segment from shared object"), "the memory is used"),
+        (RuntimeError("[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Protobuf serialization failed."),
+         "the disk is full"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "the GPU's memory is used"),
         (RuntimeError("DataLoader worker (pid 3) is killed by signal: Bus error. It is possible "
                       "that dataloader's workers are out of shared memory."), "--shm-size=4g"),

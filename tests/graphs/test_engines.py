@@ -176,6 +176,18 @@ def test_weights_without_a_zero_point_get_one(tmp_path):
     assert np.array_equal(before, open_engine(saved(graph, tmp_path), 1).predict(batch))
 
 
+def test_a_full_disk_is_not_taken_for_a_graph_that_cannot_run(tmp_path, monkeypatch):
+    """What the engine made of a graph is read from a file that it writes."""
+    engine = open_engine(saved(tiny_graph(), tmp_path), 1)
+
+    def full(*arguments, **options):
+        raise RuntimeError("7 : INVALID_PROTOBUF : Protobuf serialization failed")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", full)
+    with pytest.raises(RuntimeError, match="serialization failed"):
+        engine.executed_precisions()
+
+
 @pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("openvino", marks=needs_openvino)])
 def test_a_file_that_is_no_graph_is_refused(engine, tmp_path):
     (tmp_path / "model.onnx").write_text("not a model")

@@ -76,3 +76,12 @@ def test_a_step_that_is_not_there_is_named():
     lost = recipes_of(experiment({"lost": {"step": "my_package.nowhere:nothing"}}))
     with pytest.raises(UserError, match=r"docs/own_step\.md"):
         step_of(lost["lost"])
+
+
+def test_a_step_that_finds_no_memory_is_not_said_to_be_missing(monkeypatch):
+    def load(name):
+        raise ImportError(f"{name}: failed to map segment from shared object")
+
+    monkeypatch.setattr("squeezed.steps.resolve.importlib.import_module", load)
+    with pytest.raises(ImportError, match="failed to map"):
+        step_of(recipes_of(experiment())["pruned"])

@@ -17,6 +17,9 @@ LONGEST_S = 60
 """A plan that computes for longer hangs, and so does one that takes `WAITED` times as long."""
 WAITED = 20
 
+ANNOUNCED = ("Using workflow specific profile", "Config file config.yaml is extended by")
+"""What Snakemake says before it does anything."""
+
 SERVER = """
 import json, os, resource, signal, sys, tempfile
 from snakemake.cli import main
@@ -62,11 +65,7 @@ class Plan:
 
 def assert_planned_or_refused(plan: Plan) -> str | None:
     """Hold that there is a plan, or one sentence and nothing else; return the sentence."""
-    lines = [
-        line
-        for line in plan.output.splitlines()
-        if line and not line.startswith("Using workflow specific profile")
-    ]
+    lines = [line for line in plan.output.splitlines() if line and not line.startswith(ANNOUNCED)]
     assert "Traceback" not in plan.output, plan.output[-3000:]
     if plan.returncode == 0:
         return None

@@ -174,7 +174,7 @@ ODD_FILES = {
     "another encoding": ("description: Zürich\n".encode("latin-1"), "is not in UTF-8"),
     "two bytes a letter": ("run: [digits]\n".encode("utf-16"), "is not in UTF-8"),
     "a list": (b"- digits\n", "must be sections of keys and values"),
-    "an alias of itself": (b"run: &x\n- *x\n", "line 2: the section or list that begins here"),
+    "an alias of itself": (b"run: &x\n- *x\n", "line 1: the section or list that begins here"),
     "a tab": (b"run:\n\t- digits\n", "line 2: not valid YAML"),
 }
 

@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 
 from squeezed.foundation.errors import first_line
+from squeezed.foundation.exhaustion import exhausted
 from squeezed.graphs.engines.engine import CannotRun, Images, InBatches, Logits
 from squeezed.graphs.engines.integer_products import int8_products_are_exact, shift_to_uint8
 from squeezed.graphs.graph_file import read_graph
@@ -101,6 +102,8 @@ class OnnxRuntimeEngine(InBatches):
                 self._source, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # the runtime's own exceptions share no other base
+            if exhausted(error):
+                raise
             raise CannotRun(
                 f"{self._path} cannot be run by ONNX Runtime ({first_line(error)})"
             ) from error

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from squeezed.foundation.errors import UserError, first_line
+from squeezed.foundation.exhaustion import exhausted
 from squeezed.graphs.foreign.answers import dequantize_output
 from squeezed.graphs.foreign.batch import free_batch
 from squeezed.graphs.foreign.onnx_file import read_foreign_onnx
@@ -53,6 +54,8 @@ def run_session(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # the runtime's own exceptions share no other base
+        if exhausted(error):
+            raise
         raise UserError(f"{path} cannot be run by ONNX Runtime ({first_line(error)})") from error
 
 
