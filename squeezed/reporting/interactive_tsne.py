@@ -6,25 +6,20 @@ panel marks it in all of them.
 
 import base64
 import html
-import io
 import json
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
 from squeezed.data.dataset import Dataset
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_tsne import colour_of, tsne_maps
+from squeezed.reporting.thumbnails import sprite_of, thumbnails_of
 from squeezed.reporting.vocabulary import in_words
 
 MOST_POINTS = 2500
-THUMBNAIL = 32
-"""Side of a thumbnail in pixels; smaller images stay as they are."""
-MOST_SPRITE_BYTES = 1_500_000
-_READ_AT_A_TIME = 100
 
 
 def interactive_tsne(
@@ -44,8 +39,8 @@ def interactive_tsne(
     chosen = np.unique(np.linspace(0, len(first) - 1, min(len(first), MOST_POINTS)).astype(int))
     labels = first["label"].to_numpy()[chosen].astype(int)
     present = sorted(set(first["label"].astype(int)))
-    thumbnails = _thumbnails(dataset, first["index"].to_numpy()[chosen].astype(int))
-    sprite, columns = _sprite(thumbnails)
+    thumbnails = thumbnails_of(dataset, first["index"].to_numpy()[chosen].astype(int))
+    sprite, columns = sprite_of(thumbnails)
     low, span = _frame_of(list(maps.values()))
     data = {
         "classes": list(classes),
@@ -84,39 +79,6 @@ def interactive_tsne(
     )
 
 
-def _thumbnails(dataset: Dataset, indices: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Return small pictures, shape (n, h, w, 3)."""
-    height, width = dataset.image_size
-    scale = min(1.0, THUMBNAIL / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = []
-    for images, _ in dataset.test.batches(_READ_AT_A_TIME, indices):
-        for pixels in np.round(images.transpose(0, 2, 3, 1) * 255).astype(np.uint8):
-            picture = Image.fromarray(pixels)
-            if picture.size != size:
-                picture = picture.resize(size, Image.Resampling.LANCZOS)
-            small.append(np.asarray(picture))
-    return np.stack(small)
-
-
-def _sprite(thumbnails: NDArray[np.uint8]) -> tuple[str, int]:
-    """Put all thumbnails into one picture: its data URI, and how many are in a row."""
-    n, height, width, channels = thumbnails.shape
-    columns = int(np.ceil(np.sqrt(n)))
-    rows = -(-n // columns)
-    cells = np.zeros((rows * columns, height, width, channels), dtype=np.uint8)
-    cells[:n] = thumbnails
-    sheet = cells.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
-    picture = Image.fromarray(sheet.reshape(rows * height, columns * width, channels))
-    for quality in (80, 60, 40, 20):
-        buffer = io.BytesIO()
-        picture.save(buffer, format="WEBP", quality=quality, method=4)
-        if buffer.tell() <= MOST_SPRITE_BYTES:
-            break
-    encoded = base64.b64encode(buffer.getvalue()).decode()
-    return f"data:image/webp;base64,{encoded}", columns
-
-
 def _frame_of(frames: Sequence[pd.DataFrame]) -> tuple[NDArray[np.float64], float]:
     """Return the lower corner and the side of a square that holds all maps."""
     points = np.concatenate([frame[["x", "y"]].to_numpy(np.float64) for frame in frames])
@@ -133,9 +95,9 @@ def _packed(points: NDArray[np.floating], low: NDArray[np.float64], span: float)
 
 
 _STYLE = """
-.tsne-explore{position:relative;max-width:60rem}
+.tsne-explore{position:relative}
 .tsne-explore .panels{display:grid;gap:.6rem;
-grid-template-columns:repeat(auto-fit,minmax(min(15rem,45%),1fr))}
+grid-template-columns:repeat(auto-fill,minmax(min(10.2rem,45%),1fr))}
 .tsne-explore figure{margin:0;min-width:0}
 .tsne-explore figcaption{font-weight:600;font-size:.85rem;margin-bottom:.15rem}
 .tsne-explore canvas{width:100%;aspect-ratio:1;display:block;border:1px solid var(--rule,#d9dee4);
