@@ -61,7 +61,8 @@ def interactive_tsne(
     payload = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     element = f"tsne-explore-{html.escape(experiment.name, quote=True)}"
     panels = "".join(
-        f'<figure><figcaption>{html.escape(in_words(variant))}</figcaption><canvas role="img" '
+        f"<figure><figcaption>{html.escape(in_words(variant))}</figcaption>"
+        '<canvas role="img" tabindex="0" '
         f'aria-label="t-SNE map, {html.escape(in_words(variant), quote=True)}"></canvas>'
         "</figure>"
         for variant in maps
@@ -72,6 +73,7 @@ def interactive_tsne(
     )
     return (
         f'<div id="{element}" class="tsne-explore"><style>{_STYLE}</style>'
+        '<label class="only"><input type="checkbox"> only images whose prediction changed</label>'
         f'<div class="panels">{panels}</div><div class="legend">{legend}</div>'
         '<div class="tip" hidden><div class="picture"></div><div class="words"></div></div>'
         f'<script type="application/json">{payload}</script>'
@@ -102,6 +104,7 @@ grid-template-columns:repeat(auto-fill,minmax(min(10.2rem,45%),1fr))}
 .tsne-explore figcaption{font-weight:600;font-size:.85rem;margin-bottom:.15rem}
 .tsne-explore canvas{width:100%;aspect-ratio:1;display:block;border:1px solid var(--rule,#d9dee4);
 touch-action:manipulation;cursor:crosshair;box-sizing:border-box}
+.tsne-explore .only{display:block;font-size:.85rem;margin-bottom:.3rem}
 .tsne-explore .legend{display:flex;flex-wrap:wrap;gap:.2rem 1rem;font-size:.85rem;
 margin-top:.5rem}
 .tsne-explore .legend i{display:inline-block;width:.7em;height:.7em;border-radius:50%;
@@ -132,6 +135,10 @@ _SCRIPT = r"""function (root) {
       view.getUint16(2 * k, true) / 65535);
     return {canvas, xy, predictions: data.variants[i].predictions};
   });
+  const changed = data.labels.map((_, k) =>
+    panels.some((panel) => panel.predictions[k] !== panels[0].predictions[k]));
+  const only = root.querySelector(".only input");
+  const isShown = (k) => !only.checked || changed[k];
   let marked = -1;
   function draw(panel) {
     const side = panel.canvas.clientWidth, ratio = window.devicePixelRatio || 1;
@@ -139,6 +146,7 @@ _SCRIPT = r"""function (root) {
     const context = panel.canvas.getContext("2d");
     context.scale(ratio, ratio);
     data.labels.forEach((label, k) => {
+      if (!isShown(k)) return;
       const x = panel.xy[2 * k] * side, y = panel.xy[2 * k + 1] * side;
       context.fillStyle = data.colours[label];
       context.beginPath();
@@ -158,14 +166,33 @@ _SCRIPT = r"""function (root) {
     let best = -1, least = 14 * 14;
     const side = panel.canvas.clientWidth;
     for (let k = 0; k < data.labels.length; k++) {
+      if (!isShown(k)) continue;
       const dx = panel.xy[2 * k] * side - x, dy = panel.xy[2 * k + 1] * side - y;
       if (dx * dx + dy * dy < least) { least = dx * dx + dy * dy; best = k; }
     }
     return best;
   }
   function show(panel, event) {
+    const box = panel.canvas.getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+    tell(panel, nearest(panel, x, y), x, y);
+  }
+  function step(panel, event) {
+    const by = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
+    if (event.key === "Escape") hide();
+    if (!by) return;
+    event.preventDefault();
+    const n = data.labels.length;
+    let k = marked < 0 && by < 0 ? n : marked;
+    for (let tried = 0; tried < n; tried++) {
+      k = (k + by + n) % n;
+      if (isShown(k)) break;
+    }
+    const side = panel.canvas.clientWidth;
+    if (isShown(k)) tell(panel, k, panel.xy[2 * k] * side, panel.xy[2 * k + 1] * side);
+  }
+  function tell(panel, k, left, top) {
     const box = panel.canvas.getBoundingClientRect(), frame = root.getBoundingClientRect();
-    const k = nearest(panel, event.clientX - box.left, event.clientY - box.top);
     if (k !== marked) { marked = k; drawAll(); }
     tip.hidden = k < 0;
     if (k < 0) return;
@@ -175,7 +202,7 @@ _SCRIPT = r"""function (root) {
     words.textContent = "true class: " + data.classes[data.labels[k]] + "\n" + panels.map((p, i) =>
       data.variants[i].name + ": " + data.classes[p.predictions[k]] +
       (p.predictions[k] === data.labels[k] ? "" : " ✗")).join("\n");
-    const x = event.clientX - frame.left, y = event.clientY - frame.top;
+    const x = box.left + left - frame.left, y = box.top + top - frame.top;
     const flip = x + 16 + tip.offsetWidth > frame.width;
     tip.style.left = Math.max(0, flip ? x - 16 - tip.offsetWidth : x + 16) + "px";
     tip.style.top = Math.max(0, y - tip.offsetHeight / 2) + "px";
@@ -184,7 +211,13 @@ _SCRIPT = r"""function (root) {
   for (const panel of panels) {
     panel.canvas.addEventListener("pointermove", (event) => show(panel, event));
     panel.canvas.addEventListener("pointerdown", (event) => show(panel, event));
-    panel.canvas.addEventListener("pointerleave", hide);
+    // A finger that is lifted leaves too: what it tapped stays.
+    panel.canvas.addEventListener("pointerleave", (event) => {
+      if (event.pointerType !== "touch") hide();
+    });
+    panel.canvas.addEventListener("keydown", (event) => step(panel, event));
+    panel.canvas.addEventListener("blur", hide);
   }
+  only.addEventListener("change", hide);
   new ResizeObserver(drawAll).observe(root);
 }"""

@@ -223,3 +223,33 @@ def test_every_caption_of_a_picture_says_its_n(alone: tuple[Document, Path]) -> 
     for filled in alone[0].sections[0].blocks:
         if filled.table is None and filled.block.key != "training_curves":
             assert "n = " in filled.caption, filled.block.key
+
+
+def test_the_explorer_answers_to_keys_and_taps_and_to_its_choice(single: Browser) -> None:
+    first = "document.querySelector('.tsne-explore canvas')"
+    tip = "document.querySelector('.tsne-explore .tip')"
+    press = f"{first}.dispatchEvent(new KeyboardEvent('keydown', {{key: 'ArrowRight'}}))"
+    assert single.evaluate(f"{tip}.hidden")
+    single.evaluate(press)
+    one = single.evaluate(f"{tip}.innerText")
+    single.evaluate(press)
+    assert "true class: class 0" in one and single.evaluate(f"{tip}.innerText") != one
+    leave = "new PointerEvent('pointerleave', {pointerType: '%s'})"
+    single.evaluate(f"{first}.dispatchEvent({leave % 'touch'})")
+    assert not single.evaluate(f"{tip}.hidden"), "what was tapped stays"
+    single.evaluate(f"{first}.dispatchEvent({leave % 'mouse'})")
+    assert single.evaluate(f"{tip}.hidden")
+    single.evaluate("document.querySelector('.tsne-explore .only input').click()")
+    single.evaluate(press)
+    assert single.evaluate(f"{tip}.hidden"), "the made-up maps have no changed prediction"
+
+
+def test_in_print_an_interval_is_no_larger_than_its_figure(single: Browser) -> None:
+    single.resize(794, 1123, medium="print")
+    sizes = single.evaluate(
+        """(() => { const cell = [...document.querySelectorAll(".figures td")]
+            .find(td => td.querySelector("small"));
+        return [cell, cell.querySelector("small")]
+            .map(e => parseFloat(getComputedStyle(e).fontSize)); })()"""
+    )
+    assert sizes[1] <= sizes[0]
