@@ -97,9 +97,18 @@ def draw_front(experiment: Experiment) -> str | None:
         front = pareto_front(
             {v: (x.value if by_speed else -x.value, y.value) for v, (x, y) in points.items()}
         )
-        x, y = ([points[v][0].value for v in front], [100 * points[v][1].value for v in front])
+        across = [points[v][0].value for v in front]
+        up = [100 * points[v][1].value for v in front]
         axes.plot(
-            x, y, ls=(0, (4, 3)), marker="o", ms=12, mfc="none", color=MUTED, lw=1.1, zorder=1
+            across,
+            up,
+            ls=(0, (4, 3)),
+            marker="o",
+            ms=12,
+            mfc="none",
+            color=MUTED,
+            lw=1.1,
+            zorder=1,
         )
         _join(axes, experiment, points, colours)
         for variant, (x_of, y_of) in points.items():
