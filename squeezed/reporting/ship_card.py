@@ -115,10 +115,11 @@ def _told(estimate: Estimate | None, form: Any) -> str:
 
 
 def _limits(experiment: Experiment, variant: str) -> list[str]:
-    n = int(experiment.values(variant, EVALUATION, "n_images").popitem()[1])
+    n = max(experiment.values(variant, EVALUATION, "n_images").values(), default=0)
     seeds = experiment.seeds
     limits = [
-        f"Measured on {n:,} test images of “{experiment.dataset}”; other images may fare otherwise."
+        f"Measured on {int(n):,} test images of “{experiment.dataset}”; other images may fare "
+        "otherwise."
     ]
     if len(seeds) == 1:
         limits.append("One training run: another seed may give another variant.")
