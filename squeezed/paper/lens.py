@@ -161,7 +161,7 @@ class PaperLens:
         return [
             LensSection(CLAIMS.key, claims.title, claims),
             LensSection(
-                "contradictions", "What does not add up in the paper", find_contradictions()
+                "contradictions", "What does not add up in the paper", find_contradictions(), True
             ),
         ]
 

@@ -73,8 +73,8 @@ def interactive_tsne(
     )
     return (
         f'<div id="{element}" class="tsne-explore"><style>{_STYLE}</style>'
-        '<label class="only"><input type="checkbox"> only images whose prediction changed</label>'
-        f'<div class="panels">{panels}</div><div class="legend">{legend}</div>'
+        f'<div class="panels">{panels}</div><div class="legend">{legend}<label class="only">'
+        '<input type="checkbox"> only images whose prediction changed</label></div>'
         '<div class="tip" hidden><div class="picture"></div><div class="words"></div></div>'
         f'<script type="application/json">{payload}</script>'
         f"<script>({_SCRIPT})(document.getElementById({json.dumps(element)}))</script></div>"
@@ -104,7 +104,6 @@ grid-template-columns:repeat(auto-fill,minmax(min(10.2rem,45%),1fr))}
 .tsne-explore figcaption{font-weight:600;font-size:.85rem;margin-bottom:.15rem}
 .tsne-explore canvas{width:100%;aspect-ratio:1;display:block;border:1px solid var(--rule,#d9dee4);
 touch-action:manipulation;cursor:crosshair;box-sizing:border-box}
-.tsne-explore .only{display:block;font-size:.85rem;margin-bottom:.3rem}
 .tsne-explore .legend{display:flex;flex-wrap:wrap;gap:.2rem 1rem;font-size:.85rem;
 margin-top:.5rem}
 .tsne-explore .legend i{display:inline-block;width:.7em;height:.7em;border-radius:50%;
