@@ -57,7 +57,8 @@ const tell = (event) => {
   const box = element.getBoundingClientRect(), room = document.documentElement.clientWidth;
   help.style.left = Math.max(8, Math.min(box.left, room - help.offsetWidth - 8)) + "px";
   const below = box.bottom + 6 + help.offsetHeight < innerHeight;
-  help.style.top = (below ? box.bottom + 6 : box.top - 6 - help.offsetHeight) + "px";
+  const top = below ? box.bottom + 6 : box.top - 6 - help.offsetHeight;
+  help.style.top = Math.max(8, Math.min(top, innerHeight - help.offsetHeight - 8)) + "px";
 };
 for (const kind of ["pointerover", "focusin", "click"]) document.addEventListener(kind, tell);
 document.addEventListener("focusout", () => { help.hidden = true; });

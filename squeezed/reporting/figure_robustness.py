@@ -11,7 +11,7 @@ from squeezed.reporting.style import legend_below, legend_height, new_figure, st
 from squeezed.reporting.vocabulary import in_words
 
 POINTS = 61
-WIDTH, HEIGHT = 9.0, 2.5
+WIDTH, HEIGHT = 9.0, 2.2
 LINES = ("-", (0, (5, 2)), "-", (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1)))
 
 
