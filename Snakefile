@@ -42,4 +42,4 @@ onsuccess:
 
 
 onerror:
-    end_badly(log, partial_report())
+    end_badly(log, partial_report(failed_in_words(log)))

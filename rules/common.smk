@@ -1,4 +1,5 @@
 # The words of the paths, and what a job is a function of: its settings and its code.
+import copy
 import functools
 import json
 import os
@@ -68,6 +69,8 @@ os.environ.update(PYTHONUTF8="1")
 
 try:
     check_torch_builds()
+    # As it was written, defaults left out: what the report says how to redo it with.
+    WRITTEN = copy.deepcopy(config)
     config = read_configuration(
         config,
         load_schema(ROOT / "config.schema.yaml"),

@@ -32,6 +32,7 @@ rule compile_report:
         ),
         markdown="reports/generated/report.md",
         answer="reports/generated/answer.json",
+        configuration="reports/generated/configuration.yaml",
         table="reports/generated/tables/results.csv",
         # A file for each variant: a line of `dvc metrics show`.
         metrics=sorted(
@@ -55,10 +56,12 @@ rule compile_report:
     params:
         settings=configured(),
         expected=lambda wildcards: expected_results(),
+        configuration=configuration(),
         code=code("compile_report", "config.schema.yaml", *REPORT_TEMPLATES),
     message:
         "Compile the report"
     shell:
         "python scripts/compile_report.py --results results --data data"
         " --expected {params.expected:q} --settings {params.settings:q}"
+        " --configuration {params.configuration:q}"
         " --output reports/generated > {log} 2>&1"

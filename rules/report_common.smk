@@ -41,7 +41,27 @@ def configured():
     return json.dumps({name: config["experiments"][name] for name in config["run"]})
 
 
-def partial_report():
+def configuration():
+    """What makes this report, as it was written: the experiments that are run and their data sets."""
+    names = {config["experiments"][name]["dataset"] for name in config["run"]}
+    names |= {
+        config["experiments"][name]["unfamiliar"]["dataset"] for name in config["run"]
+    }
+    kept = {"run": config["run"], "datasets": names, "experiments": config["run"]}
+    return json.dumps(
+        default=str,
+        obj={
+            key: (
+                {name: value[name] for name in value if name in kept[key]}
+                if key in ("datasets", "experiments")
+                else value
+            )
+            for key, value in WRITTEN.items()
+        },
+    )
+
+
+def partial_report(failed):
     """Compile what there is after a failure, and say where it is.
 
     It goes to a folder of its own: the report that the rule makes stays the rule's.
@@ -49,7 +69,9 @@ def partial_report():
     made = subprocess.run(
         [sys.executable, ROOT / "scripts/compile_report.py"]
         + ["--results", "results", "--data", "data", "--output", PARTIAL_REPORT]
-        + ["--expected", expected_results(), "--settings", configured()],
+        + ["--expected", expected_results(), "--settings", configured()]
+        + ["--configuration", configuration()]
+        + [f"--failed={line}" for line in failed],
         capture_output=True,
     )
     if made.returncode:

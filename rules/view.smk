@@ -2,7 +2,7 @@
 # answer at the end.
 from snakemake.logging import logger
 
-from rules.view.ending import answer, failure
+from rules.view.ending import answer, failed_logs, failure, in_words
 from rules.view.estimates import Estimates
 from rules.view.handler import install
 
@@ -25,6 +25,12 @@ def end_well(report):
     """Say the answer of a run that succeeded."""
     if VIEW is not None:
         VIEW.end(answer(Path(report), VIEW.run))
+
+
+def failed_in_words(logs):
+    """A line on each job that failed, for the report of what there is."""
+    run = VIEW.run if VIEW is not None else None
+    return [in_words(log) for log in failed_logs(logs, run)]
 
 
 def end_badly(logs, partial):

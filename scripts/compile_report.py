@@ -33,6 +33,19 @@ def parse_arguments() -> argparse.Namespace:
         help="JSON: the experiments' sections of the configuration, by name",
     )
     parser.add_argument(
+        "--configuration",
+        type=settings_json,
+        default={},
+        help="JSON: what to write into config.yaml to get this report; the page shows it",
+    )
+    parser.add_argument(
+        "--failed",
+        action="append",
+        default=[],
+        metavar="LINE",
+        help="of a run that stopped: a line on a job that failed, with its log; repeatable",
+    )
+    parser.add_argument(
         "--data",
         type=Path,
         default=Path("data"),
@@ -56,7 +69,14 @@ def main() -> None:
     arguments = parse_arguments()
     expected = parse_expectations(arguments.expected) if arguments.expected else None
     experiments = collect(arguments.results, expected, arguments.settings)
-    document = compose(experiments, arguments.settings, arguments.data, [LENS])
+    document = compose(
+        experiments,
+        arguments.settings,
+        arguments.data,
+        [LENS],
+        arguments.configuration,
+        arguments.failed,
+    )
     write_report(document, arguments.templates, arguments.output)
     for sentence in document.missing:
         print(f"missing: {sentence}")

@@ -26,6 +26,61 @@ const wide = window.matchMedia("(min-width: 1180px)");
 const follow = () => { contents.open = wide.matches; };
 wide.addEventListener("change", follow);
 follow();
+// A contents entry opens what it names, and the entry of the section in view is marked.
+const unfold = () => {
+  let target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (const start = target; target; target = target.parentElement) {
+    if (target.tagName === "DETAILS") { target.open = true; start.scrollIntoView(); }
+  }
+};
+window.addEventListener("hashchange", unfold);
+unfold();
+const entries = [...document.querySelectorAll("nav.contents a")];
+const targets = entries.map((entry) => document.getElementById(entry.hash.slice(1)));
+const mark = () => {
+  const passed = targets.map((t) => t !== null && t.getBoundingClientRect().top < innerHeight / 3);
+  const current = Math.max(0, passed.lastIndexOf(true));
+  entries.forEach((entry, i) => {
+    if (i === current) entry.setAttribute("aria-current", "true");
+    else entry.removeAttribute("aria-current");
+  });
+};
+window.addEventListener("scroll", mark, {passive: true});
+mark();
+// What an element says when it is pointed at, focused or tapped; Escape closes it.
+const help = document.querySelector(".help");
+const tell = (event) => {
+  const element = event.target.closest?.("[data-help]");
+  help.hidden = !element;
+  if (!element) return;
+  help.textContent = element.dataset.help;
+  const box = element.getBoundingClientRect(), room = document.documentElement.clientWidth;
+  help.style.left = Math.max(8, Math.min(box.left, room - help.offsetWidth - 8)) + "px";
+  const below = box.bottom + 6 + help.offsetHeight < innerHeight;
+  const top = below ? box.bottom + 6 : box.top - 6 - help.offsetHeight;
+  help.style.top = Math.max(8, Math.min(top, innerHeight - help.offsetHeight - 8)) + "px";
+};
+for (const kind of ["pointerover", "focusin", "click"]) document.addEventListener(kind, tell);
+document.addEventListener("focusout", () => { help.hidden = true; });
+document.addEventListener("scroll", () => { help.hidden = true; }, {capture: true, passive: true});
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") help.hidden = true; });
+// A table that is wider than its place says on which side there is more.
+for (const place of document.querySelectorAll(".scroll")) {
+  const cue = () => {
+    place.classList.toggle("more", place.scrollLeft + place.clientWidth < place.scrollWidth - 2);
+  };
+  place.addEventListener("scroll", cue, {passive: true});
+  new ResizeObserver(cue).observe(place);
+}
+// The gallery shows what its three choices leave.
+for (const gallery of document.querySelectorAll(".gallery")) {
+  const choices = [...gallery.querySelectorAll("select")];
+  gallery.addEventListener("change", () => {
+    for (const card of gallery.querySelectorAll("figure")) {
+      card.hidden = choices.some((c) => c.value && c.value !== card.dataset[c.dataset.filter]);
+    }
+  });
+}
 // Nothing can be clicked in print: open what is folded.
 window.addEventListener("beforeprint", () => {
   for (const folded of document.querySelectorAll("details")) folded.open = true;

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rules.view.jobs import Run, in_time
@@ -53,14 +53,26 @@ def failure(logs: Sequence[str], run: Run | None) -> str:
         logs: Snakemake's own of this run, read where no view followed it.
         run: the jobs, or None.
     """
-    failed: Iterable[str] = [log for job in run.failed for log in job.log] if run else []
+    where = ", ".join(failed_logs(logs, run) or logs)
+    return f"error: the run stopped; the reason is in {where} (run again to go on from there)"
+
+
+def failed_logs(logs: Sequence[str], run: Run | None) -> list[str]:
+    """Return the logs of the jobs that failed; the arguments are those of `failure`."""
+    failed: list[str] = [log for job in run.failed for log in job.log] if run else []
     if not failed:
         said = "".join(Path(path).read_text("utf-8", errors="replace") for path in logs)
         failed = re.findall(r"^ +log: (.+?) \(check log file", said, re.MULTILINE)
         # With `--quiet rules` only the command is named.
         failed += re.findall(r"> (\S+) 2>&1' returned non-zero", said)
-    where = ", ".join(dict.fromkeys(failed or logs))
-    return f"error: the run stopped; the reason is in {where} (run again to go on from there)"
+    return list(dict.fromkeys(failed))
+
+
+def in_words(log: str) -> str:
+    """Return a line on a failed job: what it was, by the place of its log, and where that is."""
+    *folders, name = Path(log).with_suffix("").parts[1:]
+    whose = ", ".join(folder.replace("seed", "seed ") for folder in folders)
+    return f"{name} failed{f' for {whose}' if whose else ''}; the reason is in {log}"
 
 
 def _cut(text: str, after: str = "") -> str:

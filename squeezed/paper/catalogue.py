@@ -5,9 +5,18 @@ from dataclasses import dataclass
 from squeezed.paper import explainability, performance, robustness
 from squeezed.paper.claim import Claim
 from squeezed.paper.study import Study
-from squeezed.paper.verdict import Judgement
+from squeezed.paper.verdict import Judgement, Verdict
 
 CLAIMS: list[Claim] = [*performance.CLAIMS, *robustness.CLAIMS, *explainability.CLAIMS]
+
+CARRIED = {
+    Verdict.REPRODUCED: "carries over",
+    Verdict.PARTLY: "carries over in part",
+    Verdict.NOT_REPRODUCED: "does not carry over",
+    Verdict.NOT_SUPPORTED: "carries over but not supported",
+    Verdict.UNDECIDED: "undecided",
+}
+"""A verdict on data that the paper does not have: nothing of it is reproduced there."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +27,25 @@ class JudgedClaim:
     experiment: str
     paper: list[str]
     judgement: Judgement
+    is_papers_data: bool = True
+    """Whether it is judged on a data set of the paper's."""
+
+    @property
+    def verdict_words(self) -> str:
+        """The verdict; on other data than the paper's, whether the claim carries over to them."""
+        verdict = self.judgement.verdict
+        return verdict.value if self.is_papers_data else CARRIED[verdict]
 
 
 def judge_all(study: Study) -> list[JudgedClaim]:
     """Judge every claim for one experiment."""
     return [
-        JudgedClaim(claim, study.name, claim.paper(study.paper_dataset), claim.rule(study))
+        JudgedClaim(
+            claim,
+            study.name,
+            claim.paper(study.paper_dataset),
+            claim.rule(study),
+            study.paper_dataset is not None,
+        )
         for claim in CLAIMS
     ]

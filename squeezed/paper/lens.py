@@ -35,15 +35,30 @@ class Claims:
         return len(self.judged) > 1
 
     @property
+    def title(self) -> str:
+        """What the section is called: nothing is reproduced on other data than the paper's."""
+        same = any(one.is_papers_data for judged in self.judged for one in judged)
+        return CLAIMS.title if same else "Do the paper's claims carry over?"
+
+    @property
+    def has_papers_figures(self) -> bool:
+        """Whether the paper has figures of these data."""
+        return any(one.paper for judged in self.judged for one in judged)
+
+    @property
     def groups(self) -> list[list[JudgedClaim]]:
         """The judged claims, those of one claim together."""
         return [list(group) for group in zip(*self.judged, strict=True)]
 
     @property
-    def tally(self) -> dict[Verdict, int]:
-        """How often each verdict was reached; those never reached are left out."""
-        reached = [one.judgement.verdict for judged in self.judged for one in judged]
-        return {verdict: reached.count(verdict) for verdict in Verdict if verdict in reached}
+    def tally(self) -> dict[tuple[Verdict, str], int]:
+        """How often each verdict was reached, with its words; those never reached are left out."""
+        reached = [
+            (one.judgement.verdict, one.verdict_words) for judged in self.judged for one in judged
+        ]
+        order = list(Verdict)
+        found = sorted(set(reached), key=lambda pair: (order.index(pair[0]), pair[1]))
+        return {pair: reached.count(pair) for pair in found}
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -75,8 +90,12 @@ class PaperLens:
 
     def subtitle(self, experiments: Sequence[Experiment]) -> str:
         """Say what is reproduced."""
-        found = any(study_of(experiment) for experiment in experiments)
-        return f"A reproduction of {printed.AUTHORS}, “{printed.TITLE}”" if found else ""
+        studies = [study for experiment in experiments if (study := study_of(experiment))]
+        if not studies:
+            return ""
+        same = any(study.paper_dataset for study in studies)
+        what = "A reproduction of" if same else "On other data, held against"
+        return f"{what} {printed.AUTHORS}, “{printed.TITLE}”"
 
     def printed(
         self, experiment: Experiment, analysis: str, metric: str, variant: str
@@ -97,10 +116,12 @@ class PaperLens:
         study = study_of(experiment)
         if study is None:
             return ""
-        beside = "; small grey figures are the paper's" if study.paper_dataset else ""
         attacks = {study.protocol: "", study.arrangement: " with the gradient that the paper used"}
+        if study.paper_dataset is None:
+            gradient = attacks.get(block)
+            return f"The paper's settings{gradient}." if gradient is not None else ""
+        beside = "; small grey figures are the paper's"
         remarks = {
-            "overview": "Hollow diamonds are the paper's figures." if beside else "",
             "performance": f"The paper's Table I{beside}.",
             "tsne": "The paper's Figure 2.",
             "cam_guided_backprop": "The paper's Figure 5.",
@@ -138,9 +159,9 @@ class PaperLens:
         if not claims.judged:
             return []
         return [
-            LensSection(CLAIMS.key, CLAIMS.title, claims),
+            LensSection(CLAIMS.key, claims.title, claims),
             LensSection(
-                "contradictions", "What does not add up in the paper", find_contradictions()
+                "contradictions", "What does not add up in the paper", find_contradictions(), True
             ),
         ]
 

@@ -203,7 +203,7 @@ CLAIMS = [
         "ablated_size",
         "The ablated model's file: it grows (text), it shrinks to 0.82× (table).",
         "IV-B3 against Table I",
-        lambda dataset: ["text: “increases”", *_paper_ablated(dataset)],
+        lambda dataset: ["text: “increases”", *_paper_ablated(dataset)] if dataset else [],
         f"Its size over the baseline's: above 1, and within {ABLATED_TOLERANCE} of a printed one.",
         judge_ablated_size,
     ),

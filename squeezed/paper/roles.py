@@ -87,14 +87,19 @@ def _strays(recipe: Recipe, role: str, share: float) -> bool:
     return role == PRUNED and recipe.settings.get("amount") != share
 
 
-def is_study(roles: Mapping[str, str]) -> bool:
-    """Return whether an experiment repeats the study: both of its methods are there."""
-    return PRUNED in roles and QUANTIZED in roles
+def is_study(settings: Mapping[str, Any], roles: Mapping[str, str]) -> bool:
+    """Return whether an experiment repeats the study: it asks to, and both methods are there.
+
+    The schema's default recipes are the study's, so that the recipes alone do not tell what
+    somebody wants to know of a model of their own. Where settings are not known, they do.
+    """
+    asked = bool(settings.get("study", "variants" not in settings))
+    return asked and PRUNED in roles and QUANTIZED in roles
 
 
 def blocks_of(settings: Mapping[str, Any]) -> list[Block]:
     """Return the blocks that the lens adds to an experiment, from its section."""
-    return [CLAIMS] if is_study(roles_of(settings)) else []
+    return [CLAIMS] if is_study(settings, roles_of(settings)) else []
 
 
 def dataset_of(experiment: str, dataset: str) -> str | None:

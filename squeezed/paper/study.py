@@ -49,7 +49,7 @@ class Study(Experiment):
 def study_of(experiment: Experiment) -> Study | None:
     """Return an experiment as the paper sees it, or None where it does not repeat the study."""
     roles = roles_of(experiment.settings, tuple(experiment.variants))
-    if not is_study(roles):
+    if not is_study(experiment.settings, roles):
         return None
     roles = {r: v for r, v in roles.items() if r in PAPERS and v in experiment.variants}
     role_of = {variant: role for role, variant in roles.items()}

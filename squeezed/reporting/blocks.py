@@ -15,6 +15,15 @@ ATTACK_METHODS = {
 }
 
 
+SCREENS = {
+    "variants": "Every variant beside the baseline",
+    "changed": "What changed",
+    "robust": "How robust it is",
+    "sees": "How it sees",
+}
+"""What the page shows before all that is folded, by key: the headings."""
+
+
 @dataclass(frozen=True)
 class Block:
     """A table or a figure of an experiment."""
@@ -28,8 +37,8 @@ class Block:
     """What makes it, a name in `contents`; left out: its key."""
     subject: str = ""
     """The attack or the method that it is about."""
-    folded: bool = False
-    """Whether the page shows its title and caption, and the rest when asked to."""
+    screen: str = ""
+    """The screen of the page that shows it, of `SCREENS`; left out: folded, with all the rest."""
 
     def file(self, experiment: str) -> str:
         """Return its file, relative to the report."""
@@ -49,6 +58,15 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
     """
     methods = list(methods)
     return [
+        Block(
+            "variants",
+            "tables",
+            SCREENS["variants"],
+            "Green is better than the baseline and red is worse, the deeper the larger the "
+            "difference; what is not coloured cannot be told from it: the 95 % interval of the "
+            "difference includes none. Brackets are 95 % intervals; headings say over what.",
+            screen="variants",
+        ),
         Block(
             "performance",
             "tables",
@@ -85,6 +103,7 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "The gate: is it robust, or only hard to differentiate?",
             "Checks that every robustness figure has to pass before it is believed; below each "
             "figure, what it is held against.",
+            screen="robust",
         ),
         *(_attack(name, settings) for name, settings in attacks.items()),
         Block(
@@ -133,7 +152,6 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "Accuracy against confidence in bins of 1/15 (those of fewer than 5 images are left "
             "out), without temperature scaling. Below the dashed line a network is surer than it "
             "is right.",
-            folded=True,
         ),
         Block(
             "robustness",
@@ -141,6 +159,7 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "Robust accuracy against the attacker's budget",
             "How many images stay correctly classified when the attacker may change them by up to "
             "this L2 length. The curves say more than any single figure: lower is easier to fool.",
+            screen="robust",
         ),
         Block(
             "adversarial",
@@ -151,13 +170,20 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "with its probability.",
         ),
         Block(
+            "gallery",
+            "page",
+            "Images whose prediction changed",
+            "Before the arrow the baseline's prediction, behind it the variant's, each with its "
+            "probability.",
+            screen="changed",
+        ),
+        Block(
             "exemplars",
             "figures",
             "The images that compression changes",
             "Exemplars, those on which the seeds agree most first: what the baselines of most "
             "seeds say → what the compressed networks of most seeds say. Dark words: the baselines "
             "were right.",
-            folded=True,
         ),
         Block(
             "tsne",
@@ -172,9 +198,12 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
         Block(
             "tsne_interactive",
             "page",
-            "The same maps, to explore",
-            "Point at a dot: its picture, its true class and what each variant predicts. The same "
-            "image is ringed in every panel. Squares are images that the variant gets wrong.",
+            "Maps of the features (t-SNE), to explore",
+            "Each dot is a test image, the same ones in every map; images with similar features "
+            "are near each other. Point at a dot, tap it or use the arrow keys: its picture, its "
+            "true class and what each variant predicts. Squares are images that the variant gets "
+            "wrong. Judge by the scores in the table, not by the eye.",
+            screen="sees",
         ),
         *(
             Block(
@@ -186,8 +215,9 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
                 "each map: the predicted class and its probability.",
                 "cam_maps",
                 method,
+                screen="sees" if place == 0 else "",
             )
-            for method in methods
+            for place, method in enumerate(methods)
         ),
         Block(
             "training_curves",
@@ -209,7 +239,6 @@ def _harms() -> list[Block]:
             "for all variants alike; the Brier score and the log loss are not. “Scaled”: with one "
             "temperature for all logits, fitted on validation images; where there are none, "
             "nothing is scaled.",
-            folded=True,
         ),
         Block(
             "classes",
@@ -220,7 +249,6 @@ def _harms() -> list[Block]:
             "a variant (Holm), and intervals are over the class's images of this one network; "
             "with several, intervals are over seeds and images, and “beyond chance” is an interval "
             "without zero. Intervals hold for all classes together (Bonferroni).",
-            folded=True,
         ),
         Block(
             "corruptions",
@@ -229,7 +257,6 @@ def _harms() -> list[Block]:
             "Noise, blur, weather and digital corruptions (Hendrycks & Dietterich 2019), of the "
             "same images for every variant; an image with all its corruptions counts once. "
             "“Corruption error”: the baseline's is 1.",
-            folded=True,
         ),
         Block(
             "corruption_kinds",
@@ -238,7 +265,6 @@ def _harms() -> list[Block]:
             "Change of accuracy in points, mean over severities, paired by image. With one seed, "
             "“beyond chance” is corrected for all corruptions of a variant (Holm); intervals are "
             "not.",
-            folded=True,
         ),
         Block(
             "unfamiliar",
@@ -247,7 +273,6 @@ def _harms() -> list[Block]:
             "Does a network give images of none of its classes less confidence? Area under the "
             "curve (0.5 is guessing) and false alarms where 95 % are noticed, by OpenOOD's "
             "definitions.",
-            folded=True,
         ),
         Block(
             "seeds",
@@ -256,7 +281,6 @@ def _harms() -> list[Block]:
             "How many predictions compression changes, and how many another training run of the "
             "same recipe does. Exemplars (Hooker et al. 2020): images on which the networks of all "
             "seeds together say something else than the baselines.",
-            folded=True,
         ),
     ]
 

@@ -17,10 +17,12 @@ from squeezed.reporting.figure_robustness import draw_robustness, robustness_cur
 from squeezed.reporting.figure_tradeoff import draw_tradeoff
 from squeezed.reporting.figure_training import draw_training, training_curves
 from squeezed.reporting.figure_tsne import draw_tsne, tsne_points
+from squeezed.reporting.gallery import gallery
 from squeezed.reporting.harm_columns import CALIBRATION, CHANGES, CORRUPTIONS, SEEDS, UNFAMILIAR
 from squeezed.reporting.interactive_tsne import interactive_tsne
 from squeezed.reporting.lens import Lens
 from squeezed.reporting.reasons import reasons_for
+from squeezed.reporting.side_by_side import side_by_side
 from squeezed.reporting.table_attack import attack_table, variations_table
 from squeezed.reporting.table_by_row import classes_table, corruption_kinds_table
 from squeezed.reporting.table_cam import cam_table
@@ -63,6 +65,7 @@ class Sources:
 
 
 TABLES: dict[str, Callable[[Block, Sources], Table | None]] = {
+    "variants": lambda b, s: side_by_side(b.key, s.experiment),
     "performance": lambda b, s: make_table(b.key, s.experiment, PERFORMANCE, s.lenses),
     "changes": lambda b, s: make_table(b.key, s.experiment, CHANGES),
     "calibration": lambda b, s: make_table(b.key, s.experiment, CALIBRATION),
@@ -87,6 +90,7 @@ DRAWINGS: dict[str, Callable[[Block, Sources], str | None]] = {
     "reliability": lambda b, s: draw_reliability(s.experiment),
     "robustness": lambda b, s: draw_robustness(s.experiment),
     "adversarial": lambda b, s: draw_adversarial(s.experiment, s.data, s.classes),
+    "gallery": lambda b, s: gallery(s.experiment, s.data, s.classes),
     "exemplars": lambda b, s: draw_exemplars(s.experiment, s.data, s.classes),
     "tsne": lambda b, s: draw_tsne(s.experiment, s.classes),
     "tsne_interactive": lambda b, s: interactive_tsne(s.experiment, s.data, s.classes),
@@ -104,7 +108,7 @@ DATA: dict[str, Callable[[Experiment], pd.DataFrame]] = {
 }
 """The points of figures that show more than a table does."""
 
-OWN_INTERVALS = ("changes", "classes")
+OWN_INTERVALS = ("variants", "changes", "classes")
 """Tables whose captions say what their intervals are over."""
 
 
@@ -119,7 +123,8 @@ def fill(sources: Sources) -> list[Filled]:
 
 def _fill(block: Block, sources: Sources) -> Filled:
     maker, experiment = block.maker or block.key, sources.experiment
-    remarks = [lens.remark(experiment, block.key) for lens in sources.lenses]
+    remarks = [_n_of(block, experiment)]
+    remarks += [lens.remark(experiment, block.key) for lens in sources.lenses]
     if block.kind == "tables":
         table = TABLES[maker](block, sources)
         notes = [*(table.notes if table else ())]
@@ -135,6 +140,40 @@ def _fill(block: Block, sources: Sources) -> Filled:
     caption = " ".join(filter(None, [block.caption, *remarks]))
     data = DATA[block.key](experiment) if block.key in DATA else None
     return Filled(block, caption, None, DRAWINGS[maker](block, sources), data)
+
+
+COUNTED = {
+    "tradeoff": ("evaluation", "n_images"),
+    "reliability": ("evaluation", "n_images"),
+    "gallery": ("evaluation", "n_images"),
+    "exemplars": ("evaluation", "n_images"),
+    "storage": ("evaluation", "n_images"),
+    "engines": ("evaluation", "n_images"),
+    "gate": ("diagnostics", "n_attackable"),
+    "variations": ("attack_variations", "n_images"),
+    "embedding": ("embedding", "n_images"),
+    "tsne": ("tsne", "n_images"),
+    "tsne_interactive": ("tsne", "n_images"),
+    "cam": ("cam", "n_images"),
+    "cam_maps": ("cam", "n_images"),
+}
+"""Whose images a block is about, by what makes it: the analysis, and its field that counts them."""
+
+
+def _n_of(block: Block, experiment: Experiment) -> str:
+    """Return how many images a block is about, for its caption; nothing where none are."""
+    analysis, field = COUNTED.get(block.maker or block.key, ("", "n_images"))
+    if block.maker == "attack":
+        analysis = f"attack_{block.subject}"
+    if block.key in ("robustness", "adversarial"):
+        analysis, field = experiment.strong_attack or "", "n_attackable"
+    counts = [
+        n for v in experiment.variants for n in experiment.values(v, analysis, field).values()
+    ]
+    if not counts:
+        return ""
+    low, high = int(min(counts)), int(max(counts))
+    return f"n = {low:,} test images." if low == high else f"n = {low:,} to {high:,} test images."
 
 
 def _told_of_results(experiment: Experiment, key: str) -> str:

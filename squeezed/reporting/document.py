@@ -18,10 +18,12 @@ from squeezed.reporting.colours import Colour, colours_of
 from squeezed.reporting.contents import Filled, Sources, fill
 from squeezed.reporting.effort import left_open
 from squeezed.reporting.experiment import Experiment
-from squeezed.reporting.figure_overview import draw_overview
+from squeezed.reporting.figure_tradeoff import draw_front
 from squeezed.reporting.lens import Lens, LensSection, Warning
+from squeezed.reporting.measures import accuracy
 from squeezed.reporting.provenance_tables import Origin, trace
-from squeezed.reporting.summary import Recommendation, answer, do_not_believe, recommend
+from squeezed.reporting.ship_card import ShipCard, ship_card
+from squeezed.reporting.summary import answer, changed_sentence, do_not_believe
 from squeezed.reporting.vocabulary import describe, listed
 
 
@@ -30,26 +32,39 @@ class Section:
     """Everything about one experiment."""
 
     experiment: Experiment
+    title: str
+    """What the page calls the experiment."""
     data_line: str
     """The data, the network and the seeds, in a line."""
     data_description: str
-    """What the data set's own summary says of it; empty where there is none."""
+    """What the experiment, and the data set's own summary, say of themselves."""
     descriptions: dict[str, str]
     """Of each variant, from its recipe; empty where it is not known."""
     colours: dict[str, Colour]
     sentences: list[str]
-    recommendation: Recommendation
+    changed: str
+    """A sentence on the changed predictions."""
+    accuracy_basis: str
+    """What the intervals of the accuracy are over."""
+    ship: ShipCard
     warnings: list[Warning]
     open_questions: list[str]
     """What the effort leaves open, in sentences."""
     questions: list[tuple[str, str]]
     """What the lenses ask, with the answers."""
-    overview: list[str]
-    overview_remark: str
-    """What the lenses add to its caption."""
+    front: str | None
+    """The first picture: accuracy against size or speed."""
     blocks: list[Filled]
     lens_files: list[tuple[Block, pd.DataFrame]]
     """What the lenses write."""
+
+    def block(self, key: str) -> Filled | None:
+        """Return a block by its key, if it is filled."""
+        return next((one for one in self.blocks if one.block.key == key), None)
+
+    def on_screen(self, screen: str) -> list[Filled]:
+        """Return the blocks that a screen of the page shows; `` for those that are folded."""
+        return [one for one in self.blocks if one.block.screen == screen]
 
 
 @dataclass
@@ -62,8 +77,15 @@ class Document:
     lens_sections: list[LensSection]
     origin: Origin
     missing: list[str]
+    failed: list[str]
+    """Of a run that stopped: a line for each job that failed, with its log."""
     configuration: str
-    """The configuration of the experiments, as YAML; empty where it is not known."""
+    """The configuration that makes this report, as YAML; empty where it is not known."""
+
+    @property
+    def title(self) -> str:
+        """What the page is about."""
+        return f"What compression did to {listed([s.title for s in self.sections])}"
 
     @property
     def results_frame(self) -> pd.DataFrame:
@@ -76,6 +98,8 @@ def compose(
     settings: Mapping[str, Any],
     data: Path,
     lenses: Sequence[Lens] = (),
+    configuration: Mapping[str, Any] | None = None,
+    failed: Sequence[str] = (),
 ) -> Document:
     """Compute everything that the report shows.
 
@@ -84,6 +108,8 @@ def compose(
         settings: the experiments' sections of the configuration, by name.
         data: the folder of the prepared data sets.
         lenses: what looks at the results with a question of its own.
+        configuration: what to write into `config.yaml` to get this report, where it is known.
+        failed: a line for each job that failed.
     """
     return Document(
         sections=[_section(experiment, data, lenses) for experiment in experiments],
@@ -91,7 +117,10 @@ def compose(
         lens_sections=[section for lens in lenses for section in lens.sections(experiments)],
         origin=trace(experiments),
         missing=missing_in_words(experiments),
-        configuration=yaml.safe_dump(dict(settings), sort_keys=False) if settings else "",
+        failed=list(failed),
+        configuration=yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True)
+        if configuration
+        else "",
     )
 
 
@@ -105,17 +134,25 @@ def _section(experiment: Experiment, data: Path, lenses: Sequence[Lens]) -> Sect
     classes = [words.get(name, name.replace("_", " ")) for name in names]
     return Section(
         experiment=experiment,
+        title=str(experiment.settings.get("title") or experiment.name),
         data_line=_data_line(experiment, summary),
-        data_description=str(summary.get("description", "")),
+        data_description=" ".join(
+            str(part["description"])
+            for part in (experiment.settings, summary)
+            if part.get("description")
+        ),
         descriptions={v: describe(experiment.recipes, v) for v in experiment.variants},
         colours=colours_of(experiment),
         sentences=answer(experiment),
-        recommendation=recommend(experiment),
+        changed=changed_sentence(experiment),
+        accuracy_basis=next(
+            (e.basis for v in experiment.variants if (e := accuracy(experiment, v))), ""
+        ),
+        ship=ship_card(experiment, summary, words),
         warnings=do_not_believe(experiment, lenses),
         open_questions=open_questions,
         questions=[pair for lens in lenses for pair in lens.questions(experiment)],
-        overview=draw_overview(experiment, lenses),
-        overview_remark=" ".join(lens.remark(experiment, "overview") for lens in lenses),
+        front=draw_front(experiment),
         blocks=fill(Sources(experiment, dataset, classes, lenses)),
         lens_files=[file for lens in lenses for file in lens.files(experiment)],
     )

@@ -35,7 +35,8 @@ class Experiment:
     """The variants that the rehearsal left out, each with the reason in a sentence."""
     notes: list[str] = field(default_factory=list)
     """What else the rehearsal found that the run does without."""
-
+    frames_read: dict[Path, pd.DataFrame | None] = field(default_factory=dict, repr=False)
+    """The CSVs read so far: many figures come from one file."""
     seed_comparison: dict[str, Any] = field(default_factory=dict)
     """What is compared between seeds; empty with one seed."""
 
@@ -123,10 +124,13 @@ class Experiment:
     def frame(self, seed: int, variant: str, file: str) -> pd.DataFrame | None:
         """Read a CSV beside the results, or return None where it is missing or empty."""
         path = self.path(seed, variant, file)
-        try:
-            return pd.read_csv(path, converters=TEXTS)
-        except (FileNotFoundError, pd.errors.EmptyDataError):
-            return None
+        if path not in self.frames_read:
+            try:
+                self.frames_read[path] = pd.read_csv(path, converters=TEXTS)
+            except (FileNotFoundError, pd.errors.EmptyDataError):
+                self.frames_read[path] = None
+        found = self.frames_read[path]
+        return None if found is None else found.copy()
 
     def metrics(self) -> pd.DataFrame:
         """Return every number of every result, one row for each: tidy, for further analysis."""

@@ -1,15 +1,16 @@
 """The report's figures for other programs: `dvc metrics`, `dvc plots`, pandas."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from squeezed.reporting.estimates import over_seeds
+from squeezed.reporting.estimates import Estimate, metric
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_robustness import robustness_curves
 from squeezed.reporting.figure_training import training_curves
 from squeezed.reporting.measures import unreliable_reason
+from squeezed.reporting.recommendation import recommend
 
 METRICS = {
     "training": ("validation_accuracy",),
@@ -29,9 +30,11 @@ METRICS = {
     "unfamiliar": ("auroc_confidence",),
     "cam": ("guided_backprop_share_on_object", "guided_backprop_insertion_auc"),
 }
-"""What `dvc metrics` shows beside the attacks: a mean over seeds of each."""
+"""What `dvc metrics` shows beside the attacks: a mean over seeds of each, with its interval."""
 GATE = "diagnostics"
 """Whose verdict is shown, too: whether every seed's robustness figures are reliable."""
+ARRANGEMENT_FIELDS = "paper_arrangement"
+"""What its fields begin with on attacks that take the true gradient of rounding."""
 ATTACK_METRICS = ("accuracy_before", "accuracy_after", "success_rate", "l2_median")
 
 PLOT_COLUMNS = {
@@ -42,21 +45,53 @@ PLOT_COLUMNS = {
 
 
 def metrics_tree(experiments: Iterable[Experiment]) -> dict[str, Any]:
-    """Return experiment → variant → analysis → metric → mean over seeds."""
+    """Return experiment → variant → analysis → metric → mean over seeds.
+
+    Beside each figure stand the ends of its 95 % interval (`_low`, `_high`) where it has one,
+    beside each attack the gate's verdict, and for each variant whether it is what to ship.
+    """
     tree: dict[str, Any] = {}
     for experiment in experiments:
         attacks = {f"attack_{name}": ATTACK_METRICS for name in experiment.attacks}
+        best = recommend(experiment).variant
         for variant in experiment.variants:
             branch = tree.setdefault(experiment.name, {}).setdefault(variant, {})
+            branch["report"] = {"recommended": variant == best}
             for analysis, names in (METRICS | attacks).items():
-                for name in names:
-                    estimate = over_seeds(experiment.values(variant, analysis, name))
-                    if estimate is not None:
-                        branch.setdefault(analysis, {})[name] = round(estimate.value, 6)
+                found = {n: e for n in names if (e := _estimate(experiment, variant, analysis, n))}
+                for name, estimate in found.items():
+                    branch.setdefault(analysis, {}).update(_with_ends(name, estimate))
             if experiment.values(variant, GATE, "reliable"):
-                verdict = unreliable_reason(experiment, variant) is None
-                branch.setdefault(GATE, {})["reliable"] = verdict
+                reliable = unreliable_reason(experiment, variant) is None
+                branch.setdefault(GATE, {})["reliable"] = reliable
+            for name, settings in experiment.attacks.items():
+                verdict = _verdict(experiment, variant, settings)
+                if verdict is not None and f"attack_{name}" in branch:
+                    branch[f"attack_{name}"]["reliable"] = verdict
     return tree
+
+
+def _estimate(experiment: Experiment, variant: str, analysis: str, name: str) -> Estimate | None:
+    images = "n_attackable" if name == "success_rate" else "n_images"
+    return metric(experiment, variant, analysis, name, images=images)
+
+
+def _with_ends(name: str, estimate: Estimate) -> dict[str, float]:
+    fields = {name: round(estimate.value, 6)}
+    if estimate.low is not None and estimate.high is not None and estimate.low < estimate.high:
+        fields |= {f"{name}_low": round(estimate.low, 6), f"{name}_high": round(estimate.high, 6)}
+    return fields
+
+
+def _verdict(experiment: Experiment, variant: str, settings: Mapping[str, Any]) -> bool | None:
+    """Return whether the gate believes an attack's figures; None where it was not asked."""
+    if settings.get("straight_through", True):
+        field = "reliable"
+    else:
+        field = f"{ARRANGEMENT_FIELDS}_reliable"
+    records = [experiment.record(seed, variant, GATE) or {} for seed in experiment.seeds]
+    verdicts = [bool(record[field]) for record in records if record.get(field) is not None]
+    return all(verdicts) if verdicts else None
 
 
 def plot_frames(experiments: Iterable[Experiment]) -> dict[str, pd.DataFrame]:

@@ -22,7 +22,10 @@ from squeezed.reporting.style import GRID, INK, MUTED, picture_grid, styled, to_
 from squeezed.reporting.vocabulary import in_words
 from squeezed.reporting.wording import percent, plain
 
-SHOWN = 6
+SHOWN, SHOWN_ACROSS = 6, 2
+"""Images: as columns, and as rows."""
+BESIDE_AT_MOST = 8
+"""Variants that fit beside each other."""
 RASTER_DPI = 160
 HEAT = "inferno"  # even in lightness: it reads the same for colour-blind people and in grey
 FULL_HEAT_PERCENTILE = 99.5
@@ -99,28 +102,35 @@ def draw_cam(
         or not all(method in arrays for arrays in found.variants.values())
     ):
         return None
-    chosen = choose_shown(found.labels, SHOWN)
+    # A row for each image where the variants fit beside each other, else a row for each variant.
+    across = len(found.variants) <= BESIDE_AT_MOST
+    chosen = choose_shown(found.labels, SHOWN_ACROSS if across else SHOWN)
     pictures = dataset.test.images(found.indices[chosen])
+    titles = [in_words(name) for name in ("original", *found.variants)]
     with styled():
-        rows = 1 + len(found.variants)
-        figure, grid = picture_grid(rows, len(chosen), right=0.75)
+        shape = (len(chosen), len(titles)) if across else (len(titles), len(chosen))
+        figure, grid = picture_grid(*shape, right=0.75)
         figure.set_dpi(RASTER_DPI)
-        for row, name in enumerate(["original", *found.variants]):
-            grid[row, 0].set_ylabel(textwrap.fill(in_words(name), 14), fontsize=9)
-        for column, position in enumerate(chosen):
+        cells = grid if across else grid.T  # by image, then by variant
+        for place, title in enumerate(titles):
+            if across:
+                cells[0, place].set_title(textwrap.fill(title, 16), fontsize=8.5, loc="center")
+            else:
+                cells[0, place].set_ylabel(textwrap.fill(title, 14), fontsize=9)
+        for row, position in enumerate(chosen):
             true = classes[found.labels[position]]
-            _show(grid[0, column], pictures[column].transpose(1, 2, 0), f"true: {true}", MUTED)
-            for row, arrays in enumerate(found.variants.values(), start=1):
+            _show(cells[row, 0], pictures[row].transpose(1, 2, 0), f"true: {true}", MUTED)
+            for place, arrays in enumerate(found.variants.values(), start=1):
                 prediction = int(arrays["predictions"][position])
                 probability = float(arrays["probabilities"][position])
                 right = prediction == found.labels[position]
                 _show(
-                    grid[row, column],
+                    cells[row, place],
                     scaled(arrays[method][position]),
                     f"{classes[prediction]}{'' if right else ' ✗'}, {percent(probability)}",
                     INK if right else WRONG,
                 )
-        place = grid[min(3, rows - 1), -1].get_position()
+        place = grid[min(3, len(grid) - 1), -1].get_position()
         corner = grid[0, -1].get_position()
         scale = figure.add_axes(
             (corner.x1 + 0.012, place.y0, 0.012, corner.y1 - place.y0)  # beside the first rows

@@ -11,7 +11,7 @@ from squeezed.reporting.style import legend_below, legend_height, new_figure, st
 from squeezed.reporting.vocabulary import in_words
 
 POINTS = 61
-WIDTH = 7.2
+WIDTH, HEIGHT = 9.0, 2.2
 LINES = ("-", (0, (5, 2)), "-", (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1)))
 
 
@@ -84,7 +84,7 @@ def draw_robustness(experiment: Experiment) -> str | None:
         for v in variants
     ]
     with styled():
-        figure = new_figure(WIDTH, 3.3 + legend_height(labels, WIDTH))
+        figure = new_figure(WIDTH, HEIGHT + legend_height(labels, WIDTH))
         axes = figure.subplots()
         lines = []
         for place, variant in enumerate(variants):

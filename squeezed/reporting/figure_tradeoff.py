@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from matplotlib.axes import Axes
 
 from squeezed.reporting.colours import Colour, colours_of
-from squeezed.reporting.estimates import Estimate
+from squeezed.reporting.estimates import Estimate, metric
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.measures import accuracy, distance_ratio, size_ratio, speedup
 from squeezed.reporting.style import (
     GRID,
+    MUTED,
     legend_below,
     legend_height,
     new_figure,
@@ -21,6 +22,7 @@ from squeezed.reporting.vocabulary import in_words, listed
 from squeezed.reporting.wording import percent, times
 
 WIDTH, HEIGHT = 9.0, 3.1
+FRONT_WIDTH, FRONT_HEIGHT = 5.4, 2.7
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 Measure = Callable[[Experiment, str], Estimate | None]
 
@@ -70,6 +72,87 @@ def draw_tradeoff(experiment: Experiment) -> str | None:
         legend_below(figure, handles, labels)
         description = _description(experiment, panels)
         return to_svg(figure, f"tradeoff-{experiment.name}", description, colours.values())
+
+
+def draw_front(experiment: Experiment) -> str | None:
+    """Return the first picture as an SVG element: accuracy against size, or else against speed.
+
+    What no other variant beats in both is joined by the Pareto front. None where less than two
+    variants have a place.
+    """
+    accuracies = {v: accuracy(experiment, v) for v in experiment.variants}
+    known = {v: y for v, y in accuracies.items() if y is not None}
+    sizes = {v: x for v in known if (x := _megabytes(experiment, v)) is not None}
+    speeds = {v: x for v in known if (x := speedup(experiment, v)) is not None}
+    by_speed = len({round(x.value, 2) for x in sizes.values()}) < 2 and len(speeds) > 1
+    costs = speeds if by_speed else sizes
+    if len(costs) < 2:
+        return None
+    points = {v: (x, known[v]) for v, x in costs.items()}
+    colours, markers = colours_of(experiment), _markers(experiment)
+    labels = [in_words(v) for v in points]
+    with styled():
+        figure = new_figure(FRONT_WIDTH, FRONT_HEIGHT + legend_height(labels, FRONT_WIDTH))
+        axes = figure.subplots()
+        front = pareto_front(
+            {v: (x.value if by_speed else -x.value, y.value) for v, (x, y) in points.items()}
+        )
+        across = [points[v][0].value for v in front]
+        up = [100 * points[v][1].value for v in front]
+        axes.plot(
+            across,
+            up,
+            ls=(0, (4, 3)),
+            marker="o",
+            ms=12,
+            mfc="none",
+            color=MUTED,
+            lw=1.1,
+            zorder=1,
+        )
+        _join(axes, experiment, points, colours)
+        for variant, (x_of, y_of) in points.items():
+            _draw_point(axes, x_of, y_of, colours[variant].light, markers[variant])
+        if not by_speed:
+            axes.set_xlim(0, None)
+        axes.set_xlabel("Speed, times the baseline's" if by_speed else "Deployed file (MB)")
+        axes.set_ylabel("Accuracy (%)")
+        axes.grid(axis="y")
+        handles = [
+            axes.plot([], [], ls="", marker=markers[v], ms=6, color=colours[v].light)[0]
+            for v in points
+        ]
+        legend_below(figure, handles, labels)
+        told = "; ".join(
+            f"{in_words(v)} {x_of.value:.2f}{'×' if by_speed else ' MB'} at {percent(y_of.value)}"
+            for v, (x_of, y_of) in points.items()
+        )
+        cost = "speed" if by_speed else "the size of the deployed file"
+        description = f"Accuracy against {cost}: {told}. On the Pareto front: "
+        description += f"{listed([in_words(v) for v in front])}."
+        return to_svg(figure, f"front-{experiment.name}", description, colours.values())
+
+
+def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Return those that no other beats in one figure without losing in the other.
+
+    Args:
+        points: two figures of each, of which more is better.
+
+    Returns:
+        Their names, in the order of the first figure.
+    """
+    front = [
+        name
+        for name, (a, b) in points.items()
+        if not any(c >= a and d >= b and (c > a or d > b) for c, d in points.values())
+    ]
+    return sorted(front, key=lambda name: points[name])
+
+
+def _megabytes(experiment: Experiment, variant: str) -> Estimate | None:
+    found = metric(experiment, variant, "evaluation", "onnx_size_bytes")
+    return None if found is None else Estimate(found.value / 1e6)
 
 
 def _markers(experiment: Experiment) -> dict[str, str]:

@@ -13,7 +13,8 @@ from squeezed.reporting.style import INK, MUTED, new_figure, styled, to_svg
 from squeezed.reporting.vocabulary import in_words
 from squeezed.reporting.wording import percent, with_interval
 
-# Petroff (2021): ten colours that stay apart for colour-blind people; greys last.
+# Petroff (2021): ten colours that stay apart for colour-blind people; its second grey is a green
+# here, because small dots of both look the same.
 CLASS_COLOURS = (
     "#3f90da",
     "#bd1f01",
@@ -24,7 +25,7 @@ CLASS_COLOURS = (
     "#e76300",
     "#717581",
     "#b9ac70",
-    "#94a4a2",
+    "#0a7d4f",
 )
 # A second cue: every class also has its own shape within ten classes of one colour cycle.
 CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "h", "<", ">", "p")

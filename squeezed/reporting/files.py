@@ -1,7 +1,7 @@
 """The files of a report: where each goes, and writing them all.
 
 ```
-report.html, report.md
+report.html, report.md, configuration.yaml
 answer.json: of each experiment what to ship and what not to believe
 metrics/{experiment}/{variant}.json
 plots/{training_curves,accuracy_size,robustness_curve}.csv
@@ -21,6 +21,8 @@ from squeezed.reporting.document import Document, Section
 from squeezed.reporting.exports import metrics_tree, plot_frames
 from squeezed.reporting.render import render, write_csv, write_json, write_text
 
+NOT_KNOWN = "# Not known: the report was compiled by hand, without its configuration.\n"
+
 
 def write_report(document: Document, templates: Path, folder: Path) -> None:
     """Write everything; a table or figure without data becomes a file that says so.
@@ -38,6 +40,7 @@ def write_report(document: Document, templates: Path, folder: Path) -> None:
             write_json(folder / "metrics" / name / f"{variant}.json", metrics)
     write_json(folder / "answer.json", answers_of(document))
     write_csv(folder / "tables" / "results.csv", document.results_frame)
+    write_text(folder / "configuration.yaml", document.configuration or NOT_KNOWN)
     for section in document.sections:
         _write_blocks(section, folder)
     for name, text in render(document, templates).items():
@@ -48,8 +51,8 @@ def answers_of(document: Document) -> dict[str, Any]:
     """Return of each experiment what the first screen says in its boxes, JSON-ready."""
     return {
         section.experiment.name: {
-            "ship": section.recommendation.variant,
-            "reason": section.recommendation.reason,
+            "ship": section.ship.recommendation.variant,
+            "reason": section.ship.recommendation.reason,
             "do_not_believe": [f"{warning.what} {warning.why}" for warning in section.warnings],
             "effort": section.open_questions,
         }

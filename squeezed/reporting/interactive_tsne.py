@@ -6,25 +6,20 @@ panel marks it in all of them.
 
 import base64
 import html
-import io
 import json
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
 from squeezed.data.dataset import Dataset
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_tsne import colour_of, tsne_maps
+from squeezed.reporting.thumbnails import sprite_of, thumbnails_of
 from squeezed.reporting.vocabulary import in_words
 
 MOST_POINTS = 2500
-THUMBNAIL = 32
-"""Side of a thumbnail in pixels; smaller images stay as they are."""
-MOST_SPRITE_BYTES = 1_500_000
-_READ_AT_A_TIME = 100
 
 
 def interactive_tsne(
@@ -44,8 +39,8 @@ def interactive_tsne(
     chosen = np.unique(np.linspace(0, len(first) - 1, min(len(first), MOST_POINTS)).astype(int))
     labels = first["label"].to_numpy()[chosen].astype(int)
     present = sorted(set(first["label"].astype(int)))
-    thumbnails = _thumbnails(dataset, first["index"].to_numpy()[chosen].astype(int))
-    sprite, columns = _sprite(thumbnails)
+    thumbnails = thumbnails_of(dataset, first["index"].to_numpy()[chosen].astype(int))
+    sprite, columns = sprite_of(thumbnails)
     low, span = _frame_of(list(maps.values()))
     data = {
         "classes": list(classes),
@@ -66,7 +61,8 @@ def interactive_tsne(
     payload = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     element = f"tsne-explore-{html.escape(experiment.name, quote=True)}"
     panels = "".join(
-        f'<figure><figcaption>{html.escape(in_words(variant))}</figcaption><canvas role="img" '
+        f"<figure><figcaption>{html.escape(in_words(variant))}</figcaption>"
+        '<canvas role="img" tabindex="0" '
         f'aria-label="t-SNE map, {html.escape(in_words(variant), quote=True)}"></canvas>'
         "</figure>"
         for variant in maps
@@ -77,44 +73,12 @@ def interactive_tsne(
     )
     return (
         f'<div id="{element}" class="tsne-explore"><style>{_STYLE}</style>'
-        f'<div class="panels">{panels}</div><div class="legend">{legend}</div>'
+        f'<div class="panels">{panels}</div><div class="legend">{legend}<label class="only">'
+        '<input type="checkbox"> only images whose prediction changed</label></div>'
         '<div class="tip" hidden><div class="picture"></div><div class="words"></div></div>'
         f'<script type="application/json">{payload}</script>'
         f"<script>({_SCRIPT})(document.getElementById({json.dumps(element)}))</script></div>"
     )
-
-
-def _thumbnails(dataset: Dataset, indices: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Return small pictures, shape (n, h, w, 3)."""
-    height, width = dataset.image_size
-    scale = min(1.0, THUMBNAIL / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = []
-    for images, _ in dataset.test.batches(_READ_AT_A_TIME, indices):
-        for pixels in np.round(images.transpose(0, 2, 3, 1) * 255).astype(np.uint8):
-            picture = Image.fromarray(pixels)
-            if picture.size != size:
-                picture = picture.resize(size, Image.Resampling.LANCZOS)
-            small.append(np.asarray(picture))
-    return np.stack(small)
-
-
-def _sprite(thumbnails: NDArray[np.uint8]) -> tuple[str, int]:
-    """Put all thumbnails into one picture: its data URI, and how many are in a row."""
-    n, height, width, channels = thumbnails.shape
-    columns = int(np.ceil(np.sqrt(n)))
-    rows = -(-n // columns)
-    cells = np.zeros((rows * columns, height, width, channels), dtype=np.uint8)
-    cells[:n] = thumbnails
-    sheet = cells.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
-    picture = Image.fromarray(sheet.reshape(rows * height, columns * width, channels))
-    for quality in (80, 60, 40, 20):
-        buffer = io.BytesIO()
-        picture.save(buffer, format="WEBP", quality=quality, method=4)
-        if buffer.tell() <= MOST_SPRITE_BYTES:
-            break
-    encoded = base64.b64encode(buffer.getvalue()).decode()
-    return f"data:image/webp;base64,{encoded}", columns
 
 
 def _frame_of(frames: Sequence[pd.DataFrame]) -> tuple[NDArray[np.float64], float]:
@@ -133,9 +97,9 @@ def _packed(points: NDArray[np.floating], low: NDArray[np.float64], span: float)
 
 
 _STYLE = """
-.tsne-explore{position:relative;max-width:60rem}
+.tsne-explore{position:relative}
 .tsne-explore .panels{display:grid;gap:.6rem;
-grid-template-columns:repeat(auto-fit,minmax(min(15rem,45%),1fr))}
+grid-template-columns:repeat(auto-fill,minmax(min(10.2rem,45%),1fr))}
 .tsne-explore figure{margin:0;min-width:0}
 .tsne-explore figcaption{font-weight:600;font-size:.85rem;margin-bottom:.15rem}
 .tsne-explore canvas{width:100%;aspect-ratio:1;display:block;border:1px solid var(--rule,#d9dee4);
@@ -170,6 +134,10 @@ _SCRIPT = r"""function (root) {
       view.getUint16(2 * k, true) / 65535);
     return {canvas, xy, predictions: data.variants[i].predictions};
   });
+  const changed = data.labels.map((_, k) =>
+    panels.some((panel) => panel.predictions[k] !== panels[0].predictions[k]));
+  const only = root.querySelector(".only input");
+  const isShown = (k) => !only.checked || changed[k];
   let marked = -1;
   function draw(panel) {
     const side = panel.canvas.clientWidth, ratio = window.devicePixelRatio || 1;
@@ -177,6 +145,7 @@ _SCRIPT = r"""function (root) {
     const context = panel.canvas.getContext("2d");
     context.scale(ratio, ratio);
     data.labels.forEach((label, k) => {
+      if (!isShown(k)) return;
       const x = panel.xy[2 * k] * side, y = panel.xy[2 * k + 1] * side;
       context.fillStyle = data.colours[label];
       context.beginPath();
@@ -196,14 +165,33 @@ _SCRIPT = r"""function (root) {
     let best = -1, least = 14 * 14;
     const side = panel.canvas.clientWidth;
     for (let k = 0; k < data.labels.length; k++) {
+      if (!isShown(k)) continue;
       const dx = panel.xy[2 * k] * side - x, dy = panel.xy[2 * k + 1] * side - y;
       if (dx * dx + dy * dy < least) { least = dx * dx + dy * dy; best = k; }
     }
     return best;
   }
   function show(panel, event) {
+    const box = panel.canvas.getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+    tell(panel, nearest(panel, x, y), x, y);
+  }
+  function step(panel, event) {
+    const by = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
+    if (event.key === "Escape") hide();
+    if (!by) return;
+    event.preventDefault();
+    const n = data.labels.length;
+    let k = marked < 0 && by < 0 ? n : marked;
+    for (let tried = 0; tried < n; tried++) {
+      k = (k + by + n) % n;
+      if (isShown(k)) break;
+    }
+    const side = panel.canvas.clientWidth;
+    if (isShown(k)) tell(panel, k, panel.xy[2 * k] * side, panel.xy[2 * k + 1] * side);
+  }
+  function tell(panel, k, left, top) {
     const box = panel.canvas.getBoundingClientRect(), frame = root.getBoundingClientRect();
-    const k = nearest(panel, event.clientX - box.left, event.clientY - box.top);
     if (k !== marked) { marked = k; drawAll(); }
     tip.hidden = k < 0;
     if (k < 0) return;
@@ -213,7 +201,7 @@ _SCRIPT = r"""function (root) {
     words.textContent = "true class: " + data.classes[data.labels[k]] + "\n" + panels.map((p, i) =>
       data.variants[i].name + ": " + data.classes[p.predictions[k]] +
       (p.predictions[k] === data.labels[k] ? "" : " ✗")).join("\n");
-    const x = event.clientX - frame.left, y = event.clientY - frame.top;
+    const x = box.left + left - frame.left, y = box.top + top - frame.top;
     const flip = x + 16 + tip.offsetWidth > frame.width;
     tip.style.left = Math.max(0, flip ? x - 16 - tip.offsetWidth : x + 16) + "px";
     tip.style.top = Math.max(0, y - tip.offsetHeight / 2) + "px";
@@ -222,7 +210,13 @@ _SCRIPT = r"""function (root) {
   for (const panel of panels) {
     panel.canvas.addEventListener("pointermove", (event) => show(panel, event));
     panel.canvas.addEventListener("pointerdown", (event) => show(panel, event));
-    panel.canvas.addEventListener("pointerleave", hide);
+    // A finger that is lifted leaves too: what it tapped stays.
+    panel.canvas.addEventListener("pointerleave", (event) => {
+      if (event.pointerType !== "touch") hide();
+    });
+    panel.canvas.addEventListener("keydown", (event) => step(panel, event));
+    panel.canvas.addEventListener("blur", hide);
   }
+  only.addEventListener("change", hide);
   new ResizeObserver(drawAll).observe(root);
 }"""

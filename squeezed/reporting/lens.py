@@ -37,6 +37,8 @@ class LensSection:
     title: str
     content: Any
     """What its templates, `_{key}.html.j2` and `_{key}.md.j2`, show."""
+    is_folded: bool = False
+    """Whether the page has it among all that is folded."""
 
 
 class Lens(Protocol):

@@ -13,6 +13,9 @@ SCORE_MARGIN = 0.02
 DISTANCE_MARGIN = 0.05
 """Attack distances that differ by less than 5 % count as equal."""
 
+ROUNDING = 1e-12
+"""An interval's end this near to zero is zero."""
+
 
 def exceeds(estimate: Estimate | None, threshold: float) -> bool | None:
     """Return whether a figure is at least a threshold, or None if its interval straddles it.
@@ -31,3 +34,21 @@ def stays_within(estimate: Estimate | None, threshold: float) -> bool | None:
         return None
     low, high = estimate.ends
     return True if high <= threshold else False if low > threshold else None
+
+
+def direction(gain: Estimate | None, margin: float) -> int:
+    """Return 1 for a clear gain, −1 for a clear loss and 0 where there is none to be told.
+
+    Clear is what reaches the margin and whose interval does not include none. Sentences and the
+    colours of cells both ask here, so that they cannot contradict each other.
+
+    Args:
+        gain: the difference to the baseline; plus is better.
+        margin: what counts as none below it.
+    """
+    if gain is None or gain.basis == TOO_FEW_REPEATS:
+        return 0
+    low, high = gain.ends
+    if abs(gain.value) < margin or (low <= ROUNDING and high >= -ROUNDING):
+        return 0
+    return 1 if gain.value > 0 else -1

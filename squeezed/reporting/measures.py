@@ -1,5 +1,7 @@
 """The quantities that claims, sentences and figures speak of, each computed in one place."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -59,6 +61,14 @@ def ratio_to_baseline(
 def size_ratio(experiment: Experiment, variant: str) -> Estimate | None:
     """Return the size of the deployed file, as a share of the baseline's."""
     return ratio_to_baseline(experiment, variant, "evaluation", "onnx_size_bytes")
+
+
+def over_one(ratio: Estimate | None) -> Estimate | None:
+    """Return ratio − 1: the gain, where more is better."""
+    if ratio is None:
+        return None
+    low, high = (None if end is None else end - 1 for end in (ratio.low, ratio.high))
+    return replace(ratio, value=ratio.value - 1, low=low, high=high)
 
 
 def speedup(experiment: Experiment, variant: str) -> Estimate | None:

@@ -11,6 +11,7 @@ import jinja2
 import pandas as pd
 
 from squeezed.foundation.files import atomic_path
+from squeezed.reporting.blocks import SCREENS
 from squeezed.reporting.colours import style_of
 from squeezed.reporting.document import Document
 from squeezed.reporting.vocabulary import in_words
@@ -47,6 +48,7 @@ def render(document: Document, templates: Path) -> dict[str, str]:
         name: made.get_template(f"{name}.j2").render(
             document=document,
             sections=document.sections,
+            screens=SCREENS,
             style=(templates / "report.css").read_text(encoding="utf-8") + style_of(colours),
             script=(templates / "report.js").read_text(encoding="utf-8"),
         )

@@ -1,11 +1,10 @@
-"""The answer in five sentences, which variant to ship, and what not to believe.
+"""The answer in five sentences, and what not to believe.
 
 Every sentence speaks of the same estimates as the figures beside it, and names only variants that
 have them. Changes are against the baseline: minus is worse.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from squeezed.reporting.estimates import Estimate, metric
@@ -17,18 +16,19 @@ from squeezed.reporting.margins import (
     SHARE_MARGIN,
     SIZE_MARGIN,
     TIME_MARGIN,
-    exceeds,
-    stays_within,
+    direction,
 )
 from squeezed.reporting.measures import (
     accuracy,
     accuracy_drop,
     distance_ratio,
     negated,
+    over_one,
     size_ratio,
     speedup,
     unreliable_reason,
 )
+from squeezed.reporting.recommendation import flips
 from squeezed.reporting.scores import CLUSTER_SCORES, Score, advantage, map_scores
 from squeezed.reporting.vocabulary import in_words, listed
 from squeezed.reporting.wording import (
@@ -41,18 +41,8 @@ from squeezed.reporting.wording import (
     with_spread,
 )
 
-ACCEPTABLE_LOSS = 0.02
-"""A variant that may lose more than two points is not recommended."""
 NAMED_AT_MOST = 4
 """A sentence that would name more variants counts them instead."""
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """Which variant to ship, or None, and why."""
-
-    variant: str | None
-    reason: str
 
 
 def answer(experiment: Experiment) -> list[str]:
@@ -64,6 +54,23 @@ def answer(experiment: Experiment) -> list[str]:
         _robustness_sentence(experiment),
         _explanation_sentence(experiment),
     ]
+
+
+def changed_sentence(experiment: Experiment) -> str:
+    """Return how many predictions compression changed, from the least to the most."""
+    shares = _known(experiment, flips)
+    if not shares:
+        return "Changed predictions: none of the variants has been held against the baseline."
+    least = min(shares, key=lambda v: shares[v].value)
+    most = max(shares, key=lambda v: shares[v].value)
+    ends = f"{with_interval(shares[most], percent)} ({in_words(most)})"
+    if least != most:
+        ends = f"between {with_interval(shares[least], percent)} ({in_words(least)}) and {ends}"
+    over = f" Intervals are over {shares[most].basis}." if shares[most].basis else ""
+    return (
+        f"Whatever accuracy says, of the predictions {ends} are not the baseline's: broken where "
+        f"it was right, fixed where it was wrong.{over}"
+    )
 
 
 def _known(
@@ -123,16 +130,17 @@ def _speed_sentence(experiment: Experiment) -> str:
     ratios = _known(experiment, speedup)
     if not ratios:
         return "Speed: the variants have not been timed."
-    faster = [v for v in ratios if exceeds(ratios[v], TIME_MARGIN)]
-    idle = [v for v in ratios if v not in faster]
+    told = {v: direction(over_one(ratio), TIME_MARGIN - 1) for v, ratio in ratios.items()}
+    faster = [v for v in ratios if told[v] > 0]
+    slower = [v for v in ratios if told[v] < 0]
+    idle = [v for v in ratios if not told[v]]
+    tail = f"; no difference can be shown for {_named(idle, ratios)}" if idle else ""
+    if slower:
+        are = "is" if len(slower) == 1 else "are"
+        tail += f"; {_named(slower, ratios)} {are} slower than the baseline"
     if not faster:
-        best = max(ratios, key=lambda v: ratios[v].value)
-        return (
-            "No variant is shown to infer faster than the baseline; the best of them, "
-            f"{in_words(best)}, runs {with_interval(ratios[best], times)} as fast."
-        )
+        return f"No variant is shown to infer faster than the baseline{tail}."
     best = max(faster, key=lambda v: ratios[v].value)
-    tail = f"; no gain can be shown for {_named(idle, ratios)}" if idle else ""
     return f"{in_words(best)} infers {with_interval(ratios[best], times)} as fast{tail}."
 
 
@@ -158,8 +166,12 @@ def _robustness_sentence(experiment: Experiment) -> str:
     ratios = _known(experiment, distance_ratio)
     if not ratios:
         return f"{begins}."
-    harder = [v for v, ratio in ratios.items() if exceeds(ratio, 1 + DISTANCE_MARGIN)]
-    easier = [v for v, ratio in ratios.items() if stays_within(ratio, 1 - DISTANCE_MARGIN)]
+    told = {
+        v: 0 if unreliable_reason(experiment, v) else direction(over_one(ratio), DISTANCE_MARGIN)
+        for v, ratio in ratios.items()
+    }
+    harder = [v for v in ratios if told[v] > 0]
+    easier = [v for v in ratios if told[v] < 0]
     verdicts = [
         f"{_named(group, ratios)} {'takes' if len(group) == 1 else 'take'} clearly {word} changes "
         "than the baseline"
@@ -199,53 +211,6 @@ def _explanation_sentence(experiment: Experiment) -> str:
 
 def _advantage(score: Score, experiment: Experiment, variant: str) -> Estimate | None:
     return advantage(experiment, variant, score)
-
-
-def recommend(experiment: Experiment) -> Recommendation:
-    """Return which variant to ship.
-
-    Among the variants that surely lose at most two points of accuracy and are not slower: the one
-    with the smallest deployed file; of files equally large within 2 %, the more accurate one; of
-    those that cannot be told from it, the one that changes the fewest predictions.
-    """
-    sizes, drops = _known(experiment, size_ratio), _known(experiment, accuracy_drop)
-    known = [v for v in experiment.compressed if v in sizes and v in drops]
-    if not known:
-        return Recommendation(None, "Nothing has been measured that would tell.")
-    fit = [
-        v
-        for v in known
-        if drops[v].ends[1] <= ACCEPTABLE_LOSS and sizes[v].value < 1 and not _slower(experiment, v)
-    ]
-    if not fit:
-        return Recommendation(
-            None,
-            "No variant is smaller, not slower, and surely within "
-            f"{number(0)(100 * ACCEPTABLE_LOSS)} points of the baseline: keep the baseline, or "
-            "measure with more images or seeds.",
-        )
-    smallest = min(sizes[v].value for v in fit)
-    alike = [v for v in fit if sizes[v].value <= SIZE_MARGIN * smallest]
-    most_accurate = min(alike, key=lambda v: drops[v].value)
-    alike = [v for v in alike if drops[v].value <= drops[most_accurate].ends[1]]
-    changed = _known(experiment, lambda e, v: metric(e, v, "evaluation", "flipped_share"))
-    flips = {v: changed[v] for v in alike if v in changed}
-    best = min(flips, key=lambda v: flips[v].value) if flips else most_accurate
-    speed = speedup(experiment, best)
-    faster = f", {with_interval(speed, times)} the speed" if speed else ""
-    flipped = (
-        f"; {percent(flips[best].value)} of its predictions are not the baseline's" if flips else ""
-    )
-    return Recommendation(
-        best,
-        f"{times(sizes[best].value)} the file{faster}, accuracy "
-        f"{with_interval(negated(drops[best]), points)}{flipped}.",
-    )
-
-
-def _slower(experiment: Experiment, variant: str) -> bool:
-    ratio = speedup(experiment, variant)
-    return ratio is not None and ratio.ends[1] < 1
 
 
 def do_not_believe(experiment: Experiment, lenses: Sequence[Lens] = ()) -> list[Warning]:

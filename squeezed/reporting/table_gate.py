@@ -47,9 +47,9 @@ CHECKS = (
     ),
     Check(
         "transfer_success_doubled",
-        "By the baseline's",
+        "Fooled by the baseline's changes",
         "Success of the baseline's changes, doubled, against the attack's own at that distance",
-        "own {}",
+        "by its own {}",
         ("success_at_doubled_distance",),
     ),
     Check(
@@ -60,16 +60,16 @@ CHECKS = (
     ),
     Check(
         "square_success",
-        "Without gradients",
+        "Fooled without gradients",
         "Success of the Square attack against the gradient attack's at the same distance",
-        "with {}",
+        "with gradients {}",
         ("success_at_square_budget",),
     ),
     Check(
         "noise_success",
-        "By noise",
+        "Fooled by noise",
         "Share that random noise of the same length fools",
-        "the attack {}",
+        "by the attack {}",
         ("success",),
     ),
     Check(

@@ -30,6 +30,10 @@ class Cell:
     beside: str = ""
     """A figure printed elsewhere, with its origin."""
     basis: str = ""
+    shade: str = ""
+    """How the page colours it: `better-1` … `worse-3`."""
+    help: str = ""
+    """What is said when it is pointed at; left out: what the interval is over."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Column:
     images: str = "n_images"
     measure: Callable[[Experiment, str], Estimate | None] | None = None
     """What computes it for an experiment's variant, where no result has it under its key."""
+    unit: str = ""
+    """In the heading, where the cells go without it."""
 
 
 @dataclass(frozen=True)

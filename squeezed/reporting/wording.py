@@ -90,15 +90,15 @@ def _three_digits(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
     """Return the number of a formatted figure, without its unit."""
     return text.split(_SPACE)[0].split("/")[0].rstrip("×")
 
 
 def _as_precise(value: float, estimate: Estimate, form: Format) -> str:
     """Write the number of `value`, with no more decimals than the figure that it stands beside."""
-    text = _minus(_bare(form(value)))
-    decimals = len(_bare(form(estimate.value)).partition(".")[2])
+    text = _minus(bare(form(value)))
+    decimals = len(bare(form(estimate.value)).partition(".")[2])
     if len(text.partition(".")[2]) <= decimals:
         return text
     sign = "+" if text.startswith("+") else ""
@@ -110,7 +110,7 @@ def interval(estimate: Estimate, form: Format) -> str:
     if estimate.low is None or estimate.high is None:
         return ""
     low, high = (_as_precise(end, estimate, form) for end in (estimate.low, estimate.high))
-    if low == high == _bare(form(estimate.value)):
+    if low == high == bare(form(estimate.value)):
         return ""
     return f"[{low},\u00a0{high}]"
 
@@ -129,6 +129,6 @@ def with_spread(estimate: Estimate | None, form: Format) -> str:
     text = form(estimate.value)
     if estimate.spread is None or not interval(estimate, form):
         return text
-    unit = text[len(_bare(text)) :]
+    unit = text[len(bare(text)) :]
     spread = _as_precise(estimate.spread, estimate, form).lstrip("+")
-    return f"{_bare(text)} ± {spread}{unit}"
+    return f"{bare(text)} ± {spread}{unit}"

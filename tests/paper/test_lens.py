@@ -120,6 +120,49 @@ def test_somebody_elses_model_hears_nothing_of_the_paper(tmp_path: Path) -> None
     assert not list((tmp_path / "out").rglob("claims*"))
 
 
+def test_own_images_with_the_default_recipes_are_about_the_own_images_alone(
+    tmp_path: Path,
+) -> None:
+    paper_like().write(tmp_path / "results", "photos")
+    settings = settings_of("photos") | {
+        "title": "my photos",
+        "description": "Of a garden.",
+        "study": False,
+        "attacks": {"light": ATTACKS["paper"], "strong": ATTACKS["strong"]},
+        "attack_timing": {"attack": "light"},
+    }
+    for path in (tmp_path / "results").rglob("attack_paper*"):
+        path.rename(path.with_name(path.name.replace("paper", "light")))
+    assert blocks_of(settings) == [] and blocks_of(settings | {"study": True}) != []
+    sections = {"photos": settings}
+    experiments = collect(tmp_path / "results", None, sections)
+    write_report(compose(experiments, sections, tmp_path, [LENS]), TEMPLATES, tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<h1>What compression did to <em>my photos</em></h1>" in page
+    assert "<title>What compression did to my photos</title>" in page and "Of a garden." in page
+    for text in (page, (tmp_path / "out" / "report.md").read_text()):
+        for word in ("paper", "Zee", "Table I", 'id="claims"', "A reproduction of", "carries over"):
+            assert word.lower() not in text.lower(), word
+
+
+def test_on_other_data_a_claim_carries_over_or_not_and_the_paper_has_no_figures(
+    tmp_path: Path,
+) -> None:
+    paper_like().write(tmp_path)
+    (experiment,) = collect(tmp_path, None, {"digits": settings_of()})
+    study = study_of(experiment)
+    assert study is not None
+    judged = judge_all(study)
+    assert {words for one in judged for words in one.paper} == set()
+    words = {one.verdict_words for one in judged}
+    assert words & {"carries over", "does not carry over"}
+    assert not any("reproduced" in one for one in words)
+    experiment.settings["dataset"] = "cifar10"
+    judged = judge_all(study_of(experiment))
+    assert all(one.verdict_words == one.judgement.verdict.value for one in judged)
+    assert any(one.paper for one in judged)
+
+
 def test_what_the_workflow_asks_for_loads_no_library() -> None:
     code = (
         "import sys; import squeezed.paper.roles, squeezed.reporting.blocks; "

@@ -36,6 +36,22 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Document, Path]:
 
 
 @pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Document, Path]:
+    """Return the document of a made-up run of the digits alone, and the folder of its report."""
+    folder = tmp_path_factory.mktemp("alone")
+    made_up = paper_like()
+    made_up.arrangement_moves = {"quantized": 0.0}
+    results = made_up.write(folder / "results", "digits")
+    write_harms(results, "digits", harmed="pruned")
+    write_pictures(results / "digits" / "seed0", folder / "data" / "digits.safetensors", VARIANTS)
+    settings = {"digits": settings_of("digits")}
+    experiments = collect(results, None, settings)
+    document = compose(experiments, settings, folder / "data", [LENS], {"run": ["digits"]})
+    write_report(document, TEMPLATES, folder / "out")
+    return document, folder / "out"
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Return a running browser; without one the tests are skipped, and a warning says so."""
     executable = find_browser()

@@ -64,6 +64,7 @@ def settings_of(
     """Return the completed section of an experiment with these recipes."""
     return {
         "dataset": dataset,
+        "study": True,
         "architecture": {"name": "vgg6"},
         "variants": {
             name: {"makes": "graph" if recipe["step"] == "quantize" else "network", **recipe}
@@ -187,6 +188,7 @@ class MadeUp:
         right = round(self.accuracy.get(variant, 0.97) * self.n) - seed
         low, high = wilson_interval(right, self.n)
         size = self.size.get(variant, 10_950_000)
+        flipped = min(self.flipped.get(variant, 3), self.n)
         # The same images are right in all variants as far as their accuracies allow.
         correct = np.arange(self.n) < right
         pd.DataFrame(
@@ -202,8 +204,8 @@ class MadeUp:
             "top1_accuracy": right / self.n,
             "top1_accuracy_low": low,
             "top1_accuracy_high": high,
-            "flipped_predictions": self.flipped.get(variant, 3),
-            "flipped_share": self.flipped.get(variant, 3) / self.n,
+            "flipped_predictions": flipped,
+            "flipped_share": flipped / self.n,
             "onnx_size_bytes": size,
             "onnx_gzipped_bytes": round(0.9 * size),
             "parameters": 2_737_690,

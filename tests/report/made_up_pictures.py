@@ -9,7 +9,8 @@ from safetensors.numpy import save_file
 from squeezed.data.tensor_file import write_tensor_dataset
 
 CLASSES = [f"class {label}" for label in range(10)]
-SHOWN = 60
+SHOWN, ATTACKED, IMAGES = 60, 200, 1000
+"""Images with a map, those that were attacked, and all that the made-up predictions are of."""
 
 
 def write_pictures(results: Path, data: Path, variants: tuple[str, ...]) -> None:
@@ -21,7 +22,7 @@ def write_pictures(results: Path, data: Path, variants: tuple[str, ...]) -> None
         variants: whose arrays to write.
     """
     generator = np.random.default_rng(0)
-    labels = np.arange(200) % 10
+    labels = np.arange(IMAGES) % 10
     across, down = np.meshgrid(np.arange(32), np.arange(32))
     blots = np.stack([(across - 3 * label) ** 2 + (down - 16) ** 2 < 60 for label in labels])
     pixels = np.repeat(blots[:, None], 3, axis=1).astype(np.uint8) * 200
@@ -33,10 +34,10 @@ def write_pictures(results: Path, data: Path, variants: tuple[str, ...]) -> None
         splits=dict.fromkeys(("train", "validation", "test"), (pixels, labels)),
         source={"kind": "made up"},
     )
-    originals = pixels.astype(np.float32) / 255
+    originals = pixels[:ATTACKED].astype(np.float32) / 255
     for variant in variants:
         folder = results / variant
-        table = pd.read_csv(folder / "attack_strong_images.csv").head(len(labels))
+        table = pd.read_csv(folder / "attack_strong_images.csv").head(ATTACKED)
         table.to_csv(folder / "attack_strong_images.csv", index=False)
         noise = 0.1 * generator.standard_normal(originals.shape).astype(np.float32)
         adversarial = np.clip(originals + noise, 0, 1)

@@ -78,7 +78,7 @@ def test_nothing_is_shown_of_an_analysis_that_was_not_run(tmp_path: Path) -> Non
     for name in ("report.html", "report.md"):
         text = (tmp_path / "out" / name).read_text()
         for block in blocks_of({}, []):
-            if block.folded:
+            if block.key in HARMS | {"seeds", "reliability"}:
                 assert block.title not in text, name
     branch = metrics_tree([experiment])["digits"]["pruned"]
     assert "corruptions" not in branch and "unfamiliar" not in branch
@@ -271,6 +271,8 @@ def test_dvc_gets_a_figure_of_each_and_the_verdict(tmp_path: Path) -> None:
     (experiment,) = collect(tmp_path, None, {"digits": settings_of()})
     tree = metrics_tree([experiment])["digits"]
     assert tree["pruned"]["diagnostics"] == {"reliable": False}
+    assert tree["pruned"]["attack_strong"]["reliable"] is False
+    assert not tree["pruned"]["report"]["recommended"]
     assert tree["quantized"]["diagnostics"] == {"reliable": True}
     assert 0 < tree["pruned"]["evaluation"]["expected_calibration_error"] < 1
     assert tree["baseline"]["corruptions"] == {"mean_corruption_error": 1.0}
@@ -345,8 +347,11 @@ def test_folded_sections_open_and_fit(
 ) -> None:
     browser.resize(width, 844)
     browser.open(several[1] / "report.html")
-    folded = browser.evaluate("document.querySelectorAll('details.folded:not([open])').length")
-    assert folded == len([b for b in several[0].sections[0].blocks if b.block.folded]) == 7
+    folded = browser.evaluate(
+        "document.querySelectorAll('details.block[id^=digits]:not([open])').length"
+    )
+    shown = [b for b in several[0].sections[0].blocks if b.block.screen and b.block.key != "gate"]
+    assert folded == len(several[0].sections[0].blocks) - len(shown)
     browser.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     assert browser.problems() == []

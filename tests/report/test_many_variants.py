@@ -20,7 +20,7 @@ LEFT_OUT = {"pruned_95": "Its recipe leaves no channel of features.3."}
 NOTES = ["No object is known in these images."]
 
 # Texts of one picture that lie over each other, by more than a hair.
-OVERLAPS = """[...document.querySelectorAll(".panels svg, .scroll-figure > svg")]
+OVERLAPS = """[...document.querySelectorAll(".front svg, .scroll-figure > svg")]
 .flatMap(svg => {
   const boxes = [...svg.querySelectorAll("text")].filter(e => e.textContent.trim())
     .map(e => [e.textContent, e.getBoundingClientRect()]);
@@ -52,23 +52,28 @@ def test_no_label_lies_over_another(
     browser.resize(width, height)
     browser.open(sweep[1] / "report.html")
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
-    assert browser.evaluate("document.querySelectorAll('.panels svg').length") == 4
+    assert browser.evaluate("document.querySelectorAll('.front svg').length") == 1
+    browser.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
     assert browser.evaluate(OVERLAPS) == []
     small = browser.evaluate(
-        """[...document.querySelectorAll(".panels text, .scroll-figure text")]
+        """[...document.querySelectorAll(".front text, .scroll-figure text")]
         .map(e => e.getBoundingClientRect().height).filter(h => h > 0 && h < 8).length"""
     )
     assert small == 0
 
 
-def test_every_variant_is_in_every_panel_in_the_order_of_the_configuration(
+def test_every_variant_is_in_the_picture_and_the_table_in_the_order_of_the_configuration(
     sweep: tuple[Document, Path],
 ) -> None:
     (section,) = sweep[0].sections
     assert section.experiment.variants == list(sweep_recipes())
-    for panel in section.overview:
-        for variant in section.experiment.variants:
-            assert f">{in_words(variant)}</text>" in panel
+    assert section.front is not None
+    for variant in section.experiment.variants:
+        assert f">{in_words(variant)}</text>" in section.front
+    filled = section.block("variants")
+    assert filled is not None and filled.table is not None
+    assert [variant for variant, _ in filled.table.rows] == list(sweep_recipes())
 
 
 def test_what_was_left_out_is_said(sweep: tuple[Document, Path]) -> None:

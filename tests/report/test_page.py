@@ -87,6 +87,7 @@ def test_every_picture_is_described_and_not_blank(page: Browser, dark: bool) -> 
             && !(e.getAttribute("alt") || e.getAttribute("aria-label"))).length"""
     )
     assert bare == 0
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     boxes = page.evaluate(
         """[...document.querySelectorAll("main figure svg, main figure img")]
         .filter(e => !e.parentElement.closest("svg")).map(e => {
@@ -127,9 +128,128 @@ def test_the_first_screen_answers(page: Browser) -> None:
     for width, height in SIZES.values():
         page.resize(width, height)
         tops = page.evaluate(
-            """[".answer", ".box"].map(s =>
+            """[".box.ship", ".box.ship .what"].map(s =>
                 document.querySelector(s).getBoundingClientRect().top)"""
         )
-        assert tops[0] < height / 2
+        assert tops[0] < tops[1] < height / 2
     page.resize(*SIZES["laptop"])
-    assert page.evaluate('document.querySelector(".panels").getBoundingClientRect().top') < 900
+    places = page.evaluate(
+        """[".box.doubt", ".front svg"].map(s =>
+            document.querySelector(s).getBoundingClientRect().bottom)"""
+    )
+    assert max(places) < 900
+
+
+@pytest.fixture
+def single(alone: tuple[Document, Path], browser: Browser) -> Browser:
+    """Return the browser with the report of one experiment open in it."""
+    browser.resize(1440, 900)
+    browser.open(alone[1] / "report.html")
+    return browser
+
+
+def test_five_screens_and_few_words_come_before_what_is_folded(single: Browser) -> None:
+    top = single.evaluate("document.querySelector('#folded').getBoundingClientRect().top + scrollY")
+    assert top <= 5 * 900
+    words = single.evaluate(
+        """(() => { const of = (s) =>
+            document.querySelector(s).innerText.trim().split(/\\s+/).length;
+        return of("main") - of("section[aria-labelledby=claims]"); })()"""
+    )
+    assert 300 < words <= 1800
+
+
+def test_the_first_paint_comes_soon(single: Browser) -> None:
+    entry = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+    assert single.evaluate(entry) < 5000, "0.7 s on an idle machine; this one may be busy"
+
+
+@pytest.mark.parametrize("kind", ["pointerover", "focusin", "click"])
+def test_headings_explain_themselves_when_pointed_at_focused_and_tapped(
+    single: Browser, kind: str
+) -> None:
+    heading = 'document.querySelector("table.figures th:nth-child(2) button")'
+    assert single.evaluate("document.querySelector('.help').hidden")
+    single.evaluate(f"{heading}.dispatchEvent(new Event('{kind}', {{bubbles: true}}))")
+    said = single.evaluate("document.querySelector('.help').innerText")
+    assert "Test images classified correctly" in said and "n: 1,000 images" in said
+    box = single.evaluate(
+        """(() => { const b = document.querySelector(".help").getBoundingClientRect();
+        return [b.left, b.top, b.right, b.bottom]; })()"""
+    )
+    assert min(box) >= 0 and box[2] <= 1440 and box[3] <= 900
+    assert single.evaluate(f"{heading}.getAttribute('aria-description')") == said
+
+
+def test_the_first_column_stays_and_a_cue_says_that_there_is_more(single: Browser) -> None:
+    single.resize(390, 844)
+    place = 'document.querySelector("table.figures").parentElement'
+    column = f"{place}.querySelector('tbody th').getBoundingClientRect().left"
+    before = single.evaluate(column)
+    single.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert single.evaluate(f"{place}.classList.contains('more')")
+    single.evaluate(f"{place}.scrollLeft = 1e6")
+    single.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert single.evaluate(column) == pytest.approx(before, abs=2)
+    assert not single.evaluate(f"{place}.classList.contains('more')")
+
+
+def test_the_gallery_shows_what_its_choices_leave(single: Browser) -> None:
+    cards = "[...document.querySelectorAll('.gallery figure')]"
+    assert single.evaluate(f"{cards}.length") > 1
+    chosen = single.evaluate(
+        """(() => { const select = document.querySelector(".gallery select[data-filter=variant]");
+        select.value = select.options[1].value;
+        select.dispatchEvent(new Event("change", {bubbles: true})); return select.value; })()"""
+    )
+    shown = single.evaluate(f"{cards}.filter(c => c.offsetHeight).map(c => c.dataset.variant)")
+    assert set(shown) == {chosen}
+    assert len(shown) < single.evaluate(f"{cards}.length")
+
+
+def test_the_contents_mark_the_section_in_view_and_open_what_is_folded(single: Browser) -> None:
+    current = "document.querySelector('nav [aria-current]').getAttribute('href')"
+    assert single.evaluate(current) == "#answer"
+    single.evaluate("document.documentElement.style.scrollBehavior = 'auto'")
+    single.evaluate("location.hash = '#digits-sees'")
+    single.evaluate("new Promise(done => setTimeout(done, 300))")
+    assert single.evaluate(current) == "#digits-sees"
+    single.evaluate("location.hash = '#methods'")
+    single.evaluate("new Promise(done => setTimeout(done, 300))")
+    assert single.evaluate("document.querySelector('#methods').open")
+
+
+def test_every_caption_of_a_picture_says_its_n(alone: tuple[Document, Path]) -> None:
+    for filled in alone[0].sections[0].blocks:
+        if filled.table is None and filled.block.key != "training_curves":
+            assert "n = " in filled.caption, filled.block.key
+
+
+def test_the_explorer_answers_to_keys_and_taps_and_to_its_choice(single: Browser) -> None:
+    first = "document.querySelector('.tsne-explore canvas')"
+    tip = "document.querySelector('.tsne-explore .tip')"
+    press = f"{first}.dispatchEvent(new KeyboardEvent('keydown', {{key: 'ArrowRight'}}))"
+    assert single.evaluate(f"{tip}.hidden")
+    single.evaluate(press)
+    one = single.evaluate(f"{tip}.innerText")
+    single.evaluate(press)
+    assert "true class: class 0" in one and single.evaluate(f"{tip}.innerText") != one
+    leave = "new PointerEvent('pointerleave', {pointerType: '%s'})"
+    single.evaluate(f"{first}.dispatchEvent({leave % 'touch'})")
+    assert not single.evaluate(f"{tip}.hidden"), "what was tapped stays"
+    single.evaluate(f"{first}.dispatchEvent({leave % 'mouse'})")
+    assert single.evaluate(f"{tip}.hidden")
+    single.evaluate("document.querySelector('.tsne-explore .only input').click()")
+    single.evaluate(press)
+    assert single.evaluate(f"{tip}.hidden"), "the made-up maps have no changed prediction"
+
+
+def test_in_print_an_interval_is_no_larger_than_its_figure(single: Browser) -> None:
+    single.resize(794, 1123, medium="print")
+    sizes = single.evaluate(
+        """(() => { const cell = [...document.querySelectorAll(".figures td")]
+            .find(td => td.querySelector("small"));
+        return [cell, cell.querySelector("small")]
+            .map(e => parseFloat(getComputedStyle(e).fontSize)); })()"""
+    )
+    assert sizes[1] <= sizes[0]

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests import PROJECT as ROOT
 from tests.report.browser import Browser
@@ -85,7 +86,7 @@ def test_the_report_is_made_bundled_and_opened(
     browser.open(page)
     browser.screenshot(tmp_path / "report.png")
     text = browser.evaluate("document.body.innerText")
-    for words in ("Report", "Figures", "Tables", "squeeze it?"):
+    for words in ("Report", "Figures", "Tables", "What compression did to digits"):
         assert words in text
     assert browser.problems() == []
     assert all(url.startswith(("file:", "data:", "blob:")) for url in browser.requests())
@@ -103,7 +104,20 @@ def test_every_file_of_the_report_is_an_output(project: Path) -> None:
     assert files <= outputs
 
 
-@pytest.mark.parametrize("quiet", [(), ("--quiet", "rules", "progress")])
+def test_the_report_says_how_to_redo_this_very_report(project: Path) -> None:
+    """Its configuration, put in the place of config.yaml, leaves nothing to do."""
+    made = snakemake(project, "compile_report")
+    assert made.returncode == 0, made.stderr
+    written = (project / "config.yaml").read_text()
+    own = (project / "reports/generated/configuration.yaml").read_text()
+    assert set(yaml.safe_load(own)["experiments"]) == {"digits"}, "of what was run, and no more"
+    (project / "config.yaml").write_text(own)
+    planned = snakemake(project, "compile_report", "--dry-run")
+    (project / "config.yaml").write_text(written)
+    assert "Nothing to be done" in planned.stdout + planned.stderr
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet", "rules", "progress"), ("--quiet", "all")])
 def test_a_failed_analysis_leaves_a_report_that_says_so(
     project: Path, quiet: tuple[str, ...]
 ) -> None:
@@ -118,4 +132,5 @@ def test_a_failed_analysis_leaves_a_report_that_says_so(
     assert "reports/partial/report.html" in failed.stderr
     text = (project / "reports/partial/report.md").read_text()
     assert "This run is not complete" in text
+    assert "broken failed for digits; the reason is in logs/digits/broken.log" in text
     assert "no evaluation of ablated" in text

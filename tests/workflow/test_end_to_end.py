@@ -74,6 +74,15 @@ def test_each_job_leaves_a_log_and_a_benchmark(finished):
     assert "epoch" in (logs / "tiny/seed0/baseline/make_network.log").read_text().lower()
 
 
+def test_the_report_says_how_to_redo_this_very_report(workspace, finished):
+    """Its configuration, put in the place of config.yaml, asks for the same jobs and no others."""
+    own = workspace.folder / "reports/generated/configuration.yaml"
+    page = (workspace.folder / "reports/generated/report.html").read_text()
+    assert "run:\n- tiny" in page and "cifar10" not in own.read_text()
+    (workspace.folder / "config.yaml").write_text(own.read_text())
+    assert workspace.planned() == set()
+
+
 def test_the_report_is_one_file(finished):
     """Nothing is loaded from beside it or from elsewhere."""
     page = (finished.folder / "reports/generated/report.html").read_text()
