@@ -23,6 +23,6 @@ class JudgedClaim:
 def judge_all(study: Study) -> list[JudgedClaim]:
     """Judge every claim for one experiment."""
     return [
-        JudgedClaim(claim, study.name, claim.paper(study.paper_dataset), claim.rule(study))
+        JudgedClaim(claim, study.name, claim.paper(study.paper_dataset), claim.judge(study))
         for claim in CLAIMS
     ]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from squeezed.paper.study import Study
-from squeezed.paper.verdict import Judgement
+from squeezed.paper.verdict import Judgement, within_scope
 
 
 @dataclass(frozen=True)
@@ -20,3 +20,10 @@ class Claim:
     test: str
     """The rule in words."""
     rule: Callable[[Study], Judgement]
+    made_on: tuple[str, ...] = ()
+    """The data sets that the paper says it of, where those are not all of its three."""
+
+    def judge(self, study: Study) -> Judgement:
+        """Judge the claim for one study, within its scope."""
+        repeated = not self.made_on or study.paper_dataset in self.made_on
+        return within_scope(self.rule(study), repeated)

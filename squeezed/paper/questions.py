@@ -159,7 +159,7 @@ def _verdict(judgement: Judgement, control: str) -> str:
                 f"The figures say so{figures}, but it does not mean what it seems to. "
                 f"{judgement.doubts[0]}{control}"
             )
-        case Verdict.NOT_REPRODUCED:
+        case Verdict.NOT_REPRODUCED | Verdict.DOES_NOT_CARRY_OVER:
             return f"No. {failing[0].sentence}{doubt}{control}"
         case Verdict.PARTLY:
             return f"Not altogether. {_sentences(failing)}{doubt}{control}"

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from squeezed.reporting.estimates import IMAGES, SEEDS, TOO_FEW_REPEATS, Estimate
@@ -19,6 +19,8 @@ class Verdict(Enum):
     REPRODUCED = "reproduced"
     PARTLY = "partly reproduced"
     NOT_REPRODUCED = "not reproduced"
+    DOES_NOT_CARRY_OVER = "does not carry over"
+    """The paper says it of other data: what fails here is no failure to reproduce it."""
     NOT_SUPPORTED = "reproduced but not supported"
     UNDECIDED = "undecided"
 
@@ -134,7 +136,7 @@ def judge(
         Verdict.REPRODUCED: [f.sentence for f in findings],
         Verdict.NOT_SUPPORTED: list(doubts),
         Verdict.NOT_REPRODUCED: [f.sentence for f in findings],
-        Verdict.PARTLY: [f.sentence for f in findings if f.holds is not None],
+        Verdict.PARTLY: [*(f.sentence for f in findings if f.holds is not None), *doubts],
         Verdict.UNDECIDED: [f.sentence for f in findings if f.holds is None],
     }[verdict]
     needs = [f.needs for f in findings if f.holds is None and f.needs and f.needs.words]
@@ -146,6 +148,18 @@ def judge(
         doubts=tuple(doubts),
         needs="; ".join(_hardest(needs)) if verdict is Verdict.UNDECIDED else "",
     )
+
+
+def within_scope(judgement: Judgement, repeated: bool) -> Judgement:
+    """Return a judgement in the words of a claim's scope.
+
+    Args:
+        judgement: of a claim.
+        repeated: whether the experiment has the data that the paper says it of.
+    """
+    if repeated or judgement.verdict is not Verdict.NOT_REPRODUCED:
+        return judgement
+    return replace(judgement, verdict=Verdict.DOES_NOT_CARRY_OVER)
 
 
 def _hardest(needs: Sequence[Need]) -> list[str]:
