@@ -46,7 +46,8 @@ def failures(checks: Mapping[str, Any]) -> list[str]:
 
     Args:
         checks: the fields that `squeezed.attacks.diagnostics` measures. A check that could not be
-            made (None) fails, except the transfer from the baseline to itself.
+            made (None) fails, except the transfer where there is no other variant, and DDN where it
+            is a part of the attack.
     """
     found = []
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SIDE = 16
-ATTACKED = 28
+ATTACKED = 30
 
 
 @functools.cache
@@ -271,6 +271,6 @@ HONEST: dict[str, Callable[[], nn.Module]] = {
     "smooth": lambda: trained(network(activation=nn.ELU), seed=3),
     "pruned": pruned,
     "low_rank": low_rank,
-    "adversarially_trained": lambda: trained(network(), epochs=6, adversarial=1.0),
+    "adversarially_trained": lambda: trained(network(), epochs=8, adversarial=0.6),
     "eight_bits": eight_bits,
 }
