@@ -252,16 +252,14 @@ def low_rank() -> nn.Module:
 
 def eight_bits() -> nn.Module:
     """Weights and activations of eight bits, as the twin of a graph that ONNX Runtime quantized."""
+    from squeezed.face import quantize
     from squeezed.graphs.export import export_network
     from squeezed.graphs.twin import build_twin
     from squeezed.networks import Classifier
-    from squeezed.steps.quantize import quantize
-    from tests.steps.test_quantize import STATIC, workshop
 
     model = Classifier(copy.deepcopy(baseline()), [0.0], [1.0]).eval()
-    return build_twin(
-        quantize(export_network(model, (SIDE, SIDE)), STATIC, workshop(size=(SIDE, SIDE))).graph
-    )
+    calibration = digits()[0][ATTACKED : ATTACKED + 100].numpy()
+    return build_twin(quantize(export_network(model, (SIDE, SIDE)), calibration))
 
 
 HONEST: dict[str, Callable[[], nn.Module]] = {
