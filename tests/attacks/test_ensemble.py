@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from squeezed.attacks.attacked import Judge
 from squeezed.attacks.carlini_wagner import carlini_wagner
 from squeezed.attacks.ddn import DDNSettings, ddn
+from squeezed.attacks.diagnostics import share_without_gradient
 from squeezed.attacks.ensemble import EnsembleSettings, ensemble
 from squeezed.attacks.line_search import FARTHEST, nearest_on_line, transferred
 from squeezed.attacks.objective import Margin
@@ -113,8 +114,8 @@ def test_a_judge_that_never_agrees_leaves_every_image_as_it_is() -> None:
     assert found.details["l2_ddn"].isnan().all()
 
 
-def test_identical_logits_are_attacked_all_the_same() -> None:
-    """Classes 1 and 2 are twins; on the tie the first is predicted, and both are left for 0."""
+def test_of_two_identical_logits_nothing_is_found_and_the_gate_says_why() -> None:
+    """Classes 1 and 2 are twins: their margin is zero, and so is its gradient."""
     weight = torch.zeros(3, 48)
     weight[1] = weight[2] = torch.linspace(0.5, 1, 48)
     victim = Victim(Linear(weight, torch.tensor([12.0, 0.0, 0.0])))
@@ -122,8 +123,9 @@ def test_identical_logits_are_attacked_all_the_same() -> None:
     labels = victim.logits(images).argmax(dim=1)
     assert labels.tolist() == [1, 1]
     found = ensemble(victim, images, labels, SETTINGS)
-    assert found.success.all()
-    assert (victim.logits(found.best).argmax(dim=1) == 0).all()
+    assert found.attackable.all() and not found.success.any()
+    assert torch.equal(found.best, images)
+    assert share_without_gradient(victim, images, labels) == 1
 
 
 def test_targets_without_images_are_refused() -> None:
