@@ -120,10 +120,11 @@ rule diagnose_robustness:
         dataset=dataset_of,
         attack_images=diagnosed_attack("_images.csv"),
         attack_tensors=diagnosed_attack(".safetensors"),
-        baseline_images=diagnosed_attack_of_baseline("_images.csv"),
-        baseline_tensors=diagnosed_attack_of_baseline(".safetensors"),
+        other_images=diagnosed_attack_of_others("_images.csv"),
+        other_tensors=diagnosed_attack_of_others(".safetensors"),
     output:
         result=result("diagnostics.json"),
+        transfer=result("transfer.csv"),
     log:
         log_file("diagnose_robustness.log"),
     benchmark:
@@ -138,13 +139,13 @@ rule diagnose_robustness:
         runtime=minutes(30),
         gpu=gpus,
     params:
-        settings=settings("diagnostics", "device", "threads"),
-        code=code("diagnose_robustness"),
+        settings=attack_named_by("diagnostics"),
+        code=code_of_attack("diagnose_robustness", named_by("diagnostics")),
     message:
         "Diagnose the robustness of {wildcards.variant} of {wildcards.experiment}, seed {wildcards.seed}"
     shell:
         command(
             "diagnose_robustness",
-            "graph dataset attack_images attack_tensors baseline_images baseline_tensors",
-            "result",
+            "graph dataset attack_images attack_tensors other_images other_tensors",
+            "result transfer",
         )

@@ -486,11 +486,17 @@ def diagnosed_attack(ending):
     return path
 
 
-def diagnosed_attack_of_baseline(ending):
-    """The same of the baseline, nothing for itself."""
+def diagnosed_attack_of_others(ending):
+    """The same of each other variant of the seed that is attacked so."""
 
-    def path(wildcards):
-        name = experiment_of(wildcards)["diagnostics"]["attack"]
-        return of_baseline(result(f"attack_{name}{ending}"))(wildcards)
+    def paths(wildcards):
+        experiment = experiment_of(wildcards)
+        name = experiment["diagnostics"]["attack"]
+        return [
+            result(f"attack_{name}{ending}").format(**{**wildcards, "variant": variant})
+            for variant in RECIPES[wildcards.experiment]
+            if variant in experiment["attacks"][name]["variants"]
+            and variant != wildcards.variant
+        ]
 
-    return path
+    return paths

@@ -1,15 +1,18 @@
-"""Tell whether one variant's robustness figures can be believed: eight checks and a verdict."""
+"""Tell whether one variant's robustness figures can be believed: checks and a verdict."""
 
 import torch
 
 from squeezed.attacks.arrangement import paper_arrangement
+from squeezed.attacks.configured import read_attack
 from squeezed.attacks.diagnostics import DiagnosticsSettings, measure, one_at_a_time
 from squeezed.attacks.gate import verdict
+from squeezed.attacks.outcome import write_table
+from squeezed.attacks.rivals import transfer_table
 from squeezed.attacks.stored_attack import StoredAttack
 from squeezed.attacks.victim import Victim
 from squeezed.data import open_dataset
 from squeezed.foundation.cli import script_main
-from squeezed.foundation.job import one, optional
+from squeezed.foundation.job import any_number, one
 from squeezed.foundation.torch_job import TorchJob
 from squeezed.graphs.engines import open_engine
 from squeezed.graphs.twin import load_twin
@@ -25,27 +28,32 @@ def main() -> None:
             "dataset": one("the prepared data set"),
             "attack_images": one("the variant's strong attack (CSV)"),
             "attack_tensors": one("its images"),
-            "baseline_images": optional("the baseline's strong attack (CSV)"),
-            "baseline_tensors": optional("its images"),
+            "other_images": any_number("the strong attack on each other variant (CSV)"),
+            "other_tensors": any_number("their images, in the same order"),
         },
-        outputs={},
-        settings="the experiment's diagnostics, device and threads",
+        outputs={"transfer": one("whose adversarial images fool this variant, to write (CSV)")},
+        settings="the experiment's diagnostics, the attack's section, device and threads",
     )
     settings = job.section("diagnostics", DiagnosticsSettings)
     twin = load_twin(job.input["graph"])
-    attack = StoredAttack.read(job.input["attack_images"], job.input["attack_tensors"])
-    baseline = None
-    if job.input["baseline_images"]:
-        baseline = StoredAttack.read(job.input["baseline_images"], job.input["baseline_tensors"])
+    attack = read_attack(job.settings["attack"])
+    shown = StoredAttack.read(job.input["attack_images"], job.input["attack_tensors"])
+    others = {
+        table.parent.name: StoredAttack.read(table, tensors)
+        for table, tensors in zip(
+            job.input["other_images"], job.input["other_tensors"], strict=True
+        )
+    }
     test = open_dataset(job.input["dataset"]).test
-    images = torch.from_numpy(test.images(attack.index.numpy()))
+    images = torch.from_numpy(test.images(shown.index.numpy()))
     engine = open_engine(job.input["graph"], job.threads)
-    victim = Victim(twin, device=job.device)
+    victim = Victim(twin, device=job.device, images=len(images))
     judge = one_at_a_time(engine.predict)
-    checks = measure(victim, judge, images, attack, baseline, settings)
+    checks, distances = measure(victim, judge, images, shown, others, attack, settings)
     reliable, reason = verdict(checks)
-    few = attack.attackable.nonzero()[: settings.images, 0]
-    arrangement = paper_arrangement(twin, images[few], attack.label[few], device=job.device)
+    write_table(job.output["transfer"], transfer_table(shown, distances))
+    few = shown.attackable.nonzero()[: settings.images, 0]
+    arrangement = paper_arrangement(twin, images[few], shown.label[few], device=job.device)
     job.write({"reliable": reliable, "reason": reason, **checks, **arrangement})
 
 

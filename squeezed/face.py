@@ -78,17 +78,20 @@ def attack(
         targets: shape (n,), a class for each image to be taken for; left out: any other.
         device: `cpu`, `cuda` or `auto`.
         settings: keys of an attack in config.schema.yaml, over those of the strong attack there,
-            which is that of effort `thorough`.
+            an ensemble, at the effort `thorough`; with another `method`, over that method's own.
 
     Raises:
         UserError: if images, labels or settings are not what they must be.
 
-    >>> found = squeezed.attack(model, images, labels, iterations=50, search_steps=3)
+    >>> found = squeezed.attack(model, images, labels, carlini_wagner={"search_steps": 3})
     >>> bool(found.success.all())
     True
     >>> changed = (found.best - images).flatten(1).norm(dim=1)   # L2, in units of [0, 1]
     """
     strong = default_of(_schema_of("attacks"), THOROUGH)["strong"]
+    if settings.get("method", strong["method"]) != strong["method"]:
+        strong = {}
+    strong = {**strong, "images": max(1, len(images))}  # a batch is no larger than that
     section = _complete({**strong, **settings}, load_schema(SCHEMA)["$defs"]["attack"])
     configured = read_attack({key: value for key, value in section.items() if key != "variants"})
     victim = configured.victim(model, resolve_device(device))

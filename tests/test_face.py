@@ -66,7 +66,8 @@ def test_a_wrong_setting_is_one_sentence(example, settings):
 
 def test_arrays_of_numpy_are_attacked_too(example):
     images, labels = example["images"].numpy(), example["labels"].numpy()
-    found = squeezed.attack(example["model"], images, labels, iterations=5, search_steps=1)
+    settings = {"method": "carlini_wagner", "iterations": 5}
+    found = squeezed.attack(example["model"], images, labels, **settings)
     assert found.best.shape == images.shape
     assert np.all(found.attackable.numpy())
 

@@ -29,6 +29,8 @@ from squeezed.foundation.errors import UserError
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's constants, as in PyTorch."""
+LARGEST = 1e30
+"""The largest c that a search begins with, far from float32's end."""
 ABORT_CHECKS = 10
 """With `abort_early` the loss is looked at this many times in a search step."""
 
@@ -52,6 +54,8 @@ class CarliniWagnerSettings:
     """τ: an image stops once it is fooled and the probability of its wrong class is at least τ."""
     abort_early: bool
     """End a search step of an image whose loss fell by less than 0.01 % in a tenth of it."""
+    scale_free: bool = False
+    """Take c relative to the margin of the image before: multiplied logits change nothing."""
 
     def __post_init__(self) -> None:
         """Refuse settings that mean nothing.
@@ -65,6 +69,10 @@ class CarliniWagnerSettings:
         for name in ("learning_rate", "constant"):
             if not getattr(self, name) > 0:
                 raise UserError(f"the attack's {name} is {getattr(self, name)}; it must be > 0")
+
+    def doubled(self) -> "CarliniWagnerSettings":
+        """Return the same settings with twice the steps."""
+        return replace(self, iterations=2 * self.iterations)
 
 
 def carlini_wagner(
@@ -99,7 +107,14 @@ def carlini_wagner(
     """
     attackable = attackable_images(victim, images, labels, targets, judge)
     rows = Rows(victim, images, labels if targets is None else targets, targets is not None)
-    _Search(victim, settings, rows, judge).run(attackable.nonzero()[:, 0].tolist())
+    constants = torch.full((len(images),), settings.constant)
+    if settings.scale_free and len(images):
+        margin = Margin(rows.image_classes, rows.targeted, softmax=settings.softmax)
+        # What is on the boundary already has no margin; any c does for it.
+        before = margin.values(victim.logits(images)).clamp(min=torch.finfo(torch.float32).tiny)
+        constants = constants / before
+    search = _Search(victim, settings, rows, judge)
+    search.run(attackable.nonzero()[:, 0].tolist(), constants.clamp(max=LARGEST).tolist())
     return Attacked(
         attackable=attackable,
         success=rows.success,
@@ -121,12 +136,13 @@ class _Search:
         # Another judge has other logits: there κ is what the attack keeps in hand for it.
         self.judged_confidence = 0.0 if judge else settings.confidence
 
-    def run(self, images: list[int]) -> None:
-        """Attack the images with these numbers."""
-        rows, first_constant = self.rows, self.settings.constant
+    def run(self, images: list[int], constants: list[float]) -> None:
+        """Attack the images with these numbers; `constants` has the first c of every image."""
+        rows = self.rows
         waiting = deque(images)
         for row in range(min(len(rows.image), len(waiting))):
-            rows.load(row, waiting.popleft(), first_constant)
+            image = waiting.popleft()
+            rows.load(row, image, constants[image])
         while bool(rows.occupied.any()):
             x, ended = self._iterate()
             if not bool(ended.any()):
@@ -138,7 +154,8 @@ class _Search:
                     continue
                 rows.store(row, x[row])
                 if waiting:
-                    rows.load(row, waiting.popleft(), first_constant)
+                    image = waiting.popleft()
+                    rows.load(row, image, constants[image])
 
     def _iterate(self) -> tuple[Tensor, Tensor]:
         """Evaluate all rows and take one Adam step.

@@ -1,7 +1,7 @@
 """From an attack's section of the configuration to what runs it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,7 @@ class ConfiguredAttack:
             device=device,
             precision=usable_precision(self.settings.precision, device),
             straight_through=self.settings.straight_through,
+            images=self.settings.images,
         )
 
     def targets(self, labels: Tensor, classes: int) -> Tensor | None:
@@ -69,6 +70,10 @@ class ConfiguredAttack:
         No result depends on it: a victim's batches have one shape however many images there are.
         """
         return min(self.settings.batch_size, BATCHES_OF_A_UNIT * victim.rows(image_shape))
+
+    def doubled(self) -> "ConfiguredAttack":
+        """Return the same attack with twice the steps."""
+        return replace(self, method_settings=self.method_settings.doubled())
 
     def run(
         self,

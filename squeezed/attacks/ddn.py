@@ -11,7 +11,7 @@ is, where the authors (and foolbox) take a step in a random direction.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -41,6 +41,8 @@ class DDNSettings:
     """The first radius, in units of [0, 1]."""
     gamma: float
     """Share by which the radius grows or shrinks in a step."""
+    scale_free: bool = False
+    """Lower the margin instead of the log-odds: multiplied logits change nothing."""
 
     def __post_init__(self) -> None:
         """Refuse settings that mean nothing.
@@ -54,6 +56,10 @@ class DDNSettings:
             raise UserError(f"the attack's init_epsilon is {self.init_epsilon}; it must be > 0")
         if not 0 < self.gamma < 1:
             raise UserError(f"the attack's gamma is {self.gamma}; it must be between 0 and 1")
+
+    def doubled(self) -> "DDNSettings":
+        """Return the same settings with twice the steps."""
+        return replace(self, steps=2 * self.steps)
 
 
 def ddn(
@@ -130,8 +136,9 @@ def _attack_batch(
     # No image in the box is farther away than its farthest corner.
     farthest = _lengths(torch.maximum(images, 1 - images))
     nearest, radius = farthest.clone(), torch.full_like(farthest, settings.init_epsilon)
+    lowered = margin.values if settings.scale_free else goal.log_odds
     for step in range(settings.steps + 1):
-        logits, gradient = victim.step(x, goal.log_odds if step < settings.steps else None)
+        logits, gradient = victim.step(x, lowered if step < settings.steps else None)
         fooled = margin.fooled(logits)
         distance = _lengths(change)
         nearer = fooled & (distance <= nearest)

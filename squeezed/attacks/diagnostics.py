@@ -1,6 +1,6 @@
 """Is a model robust, or only hard to differentiate? The measurements that the gate judges."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,10 @@ from torch import Tensor
 
 from squeezed.attacks.attacked import Judge
 from squeezed.attacks.carlini_wagner import CarliniWagnerSettings, carlini_wagner
+from squeezed.attacks.configured import ConfiguredAttack
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.outcome import rounded_to_pixels
+from squeezed.attacks.rivals import rivals, transfers
 from squeezed.attacks.square import square_attack
 from squeezed.attacks.stored_attack import StoredAttack
 from squeezed.attacks.victim import Victim
@@ -28,6 +30,8 @@ STANDS_STILL = 1e-6
 """The attack's start is within this of the original: less than that is no movement."""
 NO_LIMIT = 1e4
 """A constant c beside which the distance does not count."""
+BASELINE = "baseline"
+"""The variant whose median distance is the Square attack's budget."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ def success_by_iterations(
         softmax=False,
         stop_confidence=0.0,  # the first success ends it
         abort_early=False,
+        scale_free=True,
     )
     result = carlini_wagner(victim, images, labels, unlimited)
 
@@ -149,91 +154,80 @@ def noise_success(
     return sum(shares) / draws
 
 
+def repeat_difference(victim: Victim, images: Tensor) -> float | None:
+    """Return by how much the logits of the same images differ at most when they are asked again.
+
+    In units of the spread of all their logits.
+    """
+    if not len(images):
+        return None
+    first, second = victim.logits(images).double(), victim.logits(images).double()
+    spread = float(first.std()) or 1.0
+    return float((first - second).abs().max()) / spread
+
+
 def measure(
     victim: Victim,
     deployed: Judge,
     images: Tensor,
-    attack: StoredAttack,
-    baseline: StoredAttack | None,
+    shown: StoredAttack,
+    others: Mapping[str, StoredAttack],
+    attack: ConfiguredAttack,
     settings: DiagnosticsSettings,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Make all measurements for one variant.
 
     Args:
         victim: the variant's twin, with straight-through gradients.
         deployed: the variant's deployed engine, asked about one image at a time (`one_at_a_time`).
-        images: float32 (n, C, H, W): the originals that `attack` was run on.
-        attack: the variant's strong attack.
-        baseline: the baseline's, on the same images; None for the baseline itself.
+        images: float32 (n, C, H, W): the originals that `shown` was run on.
+        shown: the variant's strong attack, whose figure is shown.
+        others: the same attack on the other variants, on the same images, the baseline's among
+            them unless it is the variant.
+        attack: the strong attack's settings.
         settings: of the checks.
 
     Returns:
         What `squeezed.attacks.gate.verdict` judges. Shares are of the images that the variant
         classifies correctly (those that can be attacked); of the adversarial images found for
-        `deployed_`, `rounded_` and `noise_`; None where there are no such images.
+        `deployed_`, `rounded_` and `noise_`; None where there are no such images. And the
+        distances, float64 (attackable,), at which each other variant's images fool this one.
 
     Raises:
-        UserError: if `baseline` was run on other images.
+        UserError: if another variant was attacked on other images.
     """
-    if baseline is not None and not torch.equal(attack.index, baseline.index):
-        raise UserError(
-            "the baseline was attacked on other images than the variant; run its attack again"
-        )
-    mask = attack.attackable
-    images, attack = images[mask], attack.chosen(mask)
-    baseline = None if baseline is None else baseline.chosen(mask)
-    few = slice(0, settings.images)
-    change_last = (attack.last - images).abs().flatten(1).amax(dim=1) if len(images) else None
+    for name, other in others.items():
+        if not torch.equal(shown.index, other.index):
+            raise UserError(
+                f"{name} was attacked on other images than the variant; run its attack again"
+            )
+    mask = shown.attackable
+    images, shown = images[mask], shown.chosen(mask)
+    others = {name: other.chosen(mask) for name, other in others.items()}
+    few = _first(settings.images, len(images))
+    change_last = (shown.last - images).abs().flatten(1).amax(dim=1) if len(images) else None
+    transfer, distances = transfers(victim, images, shown, others)
     checks: dict[str, Any] = {
         "n_attackable": len(images),
-        "success": _share(attack.success),
-        "share_without_gradient": share_without_gradient(victim, images, attack.label),
+        "success": _share(shown.success),
+        "repeat_difference": repeat_difference(victim, images),
+        "share_without_gradient": share_without_gradient(victim, images, shown.label),
         "share_moved": None if change_last is None else _share(change_last > STANDS_STILL),
         "max_abs_change": None if change_last is None else float(change_last.max()),
         **success_by_iterations(
             victim,
             images[few],
-            attack.label[few],
+            shown.label[few],
             iterations=settings.iterations,
             learning_rate=settings.learning_rate,
         ),
+        **rivals(victim.original, images[few], shown.chosen(few), attack, device=victim.device),
+        **transfer,
+        **_survival(victim, deployed, images, shown, settings),
     }
-    checks |= _transfer(victim, images, attack, baseline)
-    checks |= _survival(victim, deployed, images, attack, settings)
-    reference = attack if baseline is None else baseline
-    checks |= _square(
-        deployed, images[few], attack.chosen(_first(few, len(images))), reference, settings
-    )
-    return checks
-
-
-def _transfer(
-    victim: Victim, images: Tensor, attack: StoredAttack, baseline: StoredAttack | None
-) -> dict[str, float | None]:
-    """Compare the baseline's adversarial images with the variant's own, at equal distances.
-
-    The nearest images stand on the baseline's boundary, where any other model is a coin toss: so
-    they are also tried with their change doubled.
-    """
-    names = (
-        "transfer_success",
-        "transfer_success_doubled",
-        "success_at_doubled_distance",
-        "transfer_p_value",
-    )
-    if baseline is None or not bool(baseline.success.any()):
-        return dict.fromkeys(names)
-    theirs = baseline.success
-    images, best, label = images[theirs], baseline.best[theirs], attack.label[theirs]
-
-    def fooled(factor: float) -> Tensor:
-        return victim.logits(enlarge(images, best, factor)).argmax(dim=1) != label
-
-    doubled = fooled(2)
-    own = attack.success[theirs] & (attack.l2[theirs] <= 2 * baseline.l2[theirs])
-    p_value = mcnemar_p_value(own.numpy(), doubled.numpy())
-    shares = (_share(fooled(1)), _share(doubled), _share(own), p_value)
-    return dict(zip(names, shares, strict=True))
+    reference = others.get(BASELINE, shown)
+    checks |= _square(deployed, images[few], shown.chosen(few), reference, settings)
+    return checks, distances
 
 
 def _survival(
@@ -302,10 +296,8 @@ def _square(
     return dict(zip(names, (budget, *found, p_value), strict=True))
 
 
-def _first(few: slice, n: int) -> Tensor:
-    mask = torch.zeros(n, dtype=torch.bool)
-    mask[few] = True
-    return mask
+def _first(few: int, n: int) -> Tensor:
+    return torch.arange(n) < few
 
 
 def _share(mask: Tensor | Sequence[bool]) -> float | None:

@@ -1,6 +1,6 @@
 """The margin between classes: what the attack lowers, and when an image counts as fooled."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,6 +24,10 @@ class Margin:
     """Take the margin between probabilities, as the paper prints, instead of logits."""
     slack: float = 0.0
     """A further margin for outputs that are rounded, relative to the row's largest output."""
+
+    def at(self, rows: Tensor) -> "Margin":
+        """Return the margin of some of the rows, by their numbers or a mask."""
+        return replace(self, classes=self.classes[rows])
 
     def values(self, logits: Tensor) -> Tensor:
         """Return the margin of each row, shape (n,)."""

@@ -109,7 +109,21 @@ def attack_metrics(table: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         "linf_median": _median(table["linf"][fooled]),
         "max_abs_change": float(moved.max()) if n_attackable else None,
         "iterations_mean": _mean(table["iterations"][attackable]),
+        **_of_members(table),
     }
+
+
+def _of_members(table: Mapping[str, NDArray[Any]]) -> dict[str, float | None]:
+    """Return what each member of an ensemble reaches alone, before the line search."""
+    figures = {}
+    for name, column in table.items():
+        member = name.removeprefix("l2_")
+        if member in ("last", name):
+            continue
+        found = ~np.isnan(column[table["attackable"]])
+        figures[f"success_rate_{member}"] = _mean(found)
+        figures[f"l2_median_{member}"] = _median(column[table["attackable"]][found])
+    return figures
 
 
 def robust_accuracy_curve(table: Mapping[str, NDArray[Any]]) -> Table:

@@ -30,8 +30,9 @@ def rows_for(device: torch.device, image_elements: int, precision: str = "fp32")
 class Victim:
     """Evaluates a model in batches of one fixed shape, padded where there are fewer images.
 
-    The model is copied, so the caller's stays as it is. The copy's parameters take no gradient, it
-    is laid out channels-last and, where it is a twin, rearranged: all that only saves time.
+    The model (`original`) is copied, so the caller's stays as it is. The copy's parameters take no
+    gradient, it is laid out channels-last and, where it is a twin, rearranged: all that only saves
+    time.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Victim:
         precision: str = "fp32",
         straight_through: bool = True,
         rows: int | None = None,
+        images: int | None = None,
     ) -> None:
         """Prepare `model`.
 
@@ -56,9 +58,12 @@ class Victim:
                 PyTorch's own dynamically quantized layers.
             rows: the fixed batch size; default: by `rows_for`. Results are comparable bit for bit
                 only between equal `rows`.
+            images: how many will be attacked at most, at least 1: batches by `rows_for` are no
+                larger, so that nothing is spent on padding.
         """
+        self.original = model
         self.device = torch.device(device)
-        self._rows = rows
+        self._rows, self._most = rows, images
         self.straight_through = straight_through
         self.model: nn.Module = (
             streamlined(model) if isinstance(model, fx.GraphModule) else copy.deepcopy(model)
@@ -75,7 +80,7 @@ class Victim:
 
     def rows(self, image_shape: torch.Size) -> int:
         """Return the fixed batch size of `step` for images of shape (C, H, W)."""
-        return self._rows or rows_for(self.device, image_shape.numel(), self.precision)
+        return self._fixed(image_shape.numel(), self.precision)
 
     def logits(self, images: Tensor) -> Tensor:
         """Return the float32 logits of any number of images, on the CPU, shape (n, classes).
@@ -83,7 +88,7 @@ class Victim:
         Raises:
             UserError: if a logit is NaN or infinite.
         """
-        rows = self._rows or rows_for(self.device, images.shape[1:].numel())
+        rows = self._fixed(images.shape[1:].numel())
         batches = [
             self._evaluate(images[start : start + rows], rows)
             for start in range(0, len(images), rows)
@@ -121,6 +126,10 @@ class Victim:
         if gradient is not None and not torch.isfinite(gradient.sum()):  # the sum keeps NaN
             raise UserError("the model's gradient is NaN or infinite, so it cannot be attacked")
         return logits.detach(), gradient
+
+    def _fixed(self, image_elements: int, precision: str = "fp32") -> int:
+        usual = self._rows or rows_for(self.device, image_elements, precision)
+        return usual if self._rows or self._most is None else min(usual, self._most)
 
     def _forward(self, images: Tensor) -> Tensor:
         if not self.straight_through:

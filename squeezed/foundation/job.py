@@ -37,8 +37,13 @@ def optional(help: str) -> Argument:
 
 
 def several(help: str) -> Argument:
-    """Return any number of files: a list of paths."""
+    """Return one file or more: a list of paths."""
     return Argument(help, "+")
+
+
+def any_number(help: str) -> Argument:
+    """Return any number of files, none too: a list of paths."""
+    return Argument(help, "*")
 
 
 class Job:
@@ -68,7 +73,8 @@ class Job:
             parser.add_argument(
                 f"--{name.replace('_', '-')}",
                 type=Path,
-                required=argument.nargs != "?",
+                required=argument.nargs not in ("?", "*"),
+                default=[] if argument.nargs == "*" else None,
                 nargs=argument.nargs,
                 help=argument.help,
             )
@@ -108,7 +114,10 @@ class Job:
         files: dict[str, Path] = {}
         for name, path in self.input.items():
             if isinstance(path, list):
-                files |= {each.stem: each for each in path}
+                stems = {each.stem for each in path}
+                # Where the variants' files have one name, their folders have the variants'.
+                alike = len(stems) < len(path)
+                files |= {f"{name}_{p.parent.name}" if alike else p.stem: p for p in path}
             elif path is not None:
                 files[name] = path
         return files

@@ -28,7 +28,7 @@ class JudgedClaim:
     paper: list[str]
     judgement: Judgement
     is_papers_data: bool = True
-    """Whether it is judged on a data set of the paper's."""
+    """Whether it is judged on data that the paper says it of."""
 
     @property
     def verdict_words(self) -> str:
@@ -45,7 +45,7 @@ def judge_all(study: Study) -> list[JudgedClaim]:
             study.name,
             claim.paper(study.paper_dataset),
             claim.rule(study),
-            study.paper_dataset is not None,
+            claim.is_said_of(study.paper_dataset),
         )
         for claim in CLAIMS
     ]

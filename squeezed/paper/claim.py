@@ -20,3 +20,9 @@ class Claim:
     test: str
     """The rule in words."""
     rule: Callable[[Study], Judgement]
+    made_on: tuple[str, ...] = ()
+    """The data sets that the paper says it of, where those are not all of its three."""
+
+    def is_said_of(self, dataset: str | None) -> bool:
+        """Tell whether the paper says it of a data set: its own name of it, None for others'."""
+        return dataset is not None and (not self.made_on or dataset in self.made_on)

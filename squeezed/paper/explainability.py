@@ -174,6 +174,7 @@ CLAIMS = [
         "Neighbours in the map and in the features within one point of the baseline's or better, "
         f"silhouette within {SCORE_MARGIN}.",
         judge_none_worse,
+        made_on=("imagenet",),
     ),
     Claim(
         "quantized_clusters_best",
@@ -182,6 +183,7 @@ CLAIMS = [
         lambda dataset: ["by eye, no figure"] if dataset == "imagenet" else [],
         f"It scores higher than its closest rival by over one point (silhouette: {SCORE_MARGIN}).",
         judge_quantized_best,
+        made_on=("imagenet",),
     ),
     Claim(
         "localisation",
@@ -191,5 +193,6 @@ CLAIMS = [
         f"Scores of the maps within {SCORE_MARGIN} of the baseline's or better; quantized better "
         "by more than that; maps must beat their controls and depend on the trained weights.",
         judge_localisation,
+        made_on=("svhn",),
     ),
 ]

@@ -142,12 +142,17 @@ class PaperLens:
         study = study_of(experiment)
         judged = judge_all(study) if study else []
         warnings = []
-        # What is undecided counts where it is doubtful whatever the figure will be.
-        for verdict in (Verdict.NOT_SUPPORTED, Verdict.UNDECIDED, Verdict.NOT_REPRODUCED):
+        # What is undecided or holds in part counts where it is doubtful whatever the figure is.
+        for verdict in (
+            Verdict.NOT_SUPPORTED,
+            Verdict.UNDECIDED,
+            Verdict.PARTLY,
+            Verdict.NOT_REPRODUCED,
+        ):
             for one in judged:
                 judgement = one.judgement
                 if judgement.verdict is verdict and (
-                    judgement.doubts or verdict is not Verdict.UNDECIDED
+                    judgement.doubts or verdict not in (Verdict.UNDECIDED, Verdict.PARTLY)
                 ):
                     because = judgement.doubts or [f.sentence for f in judgement.findings]
                     warnings.append(Warning(one.claim.sentence, because[0]))

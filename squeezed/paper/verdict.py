@@ -134,7 +134,7 @@ def judge(
         Verdict.REPRODUCED: [f.sentence for f in findings],
         Verdict.NOT_SUPPORTED: list(doubts),
         Verdict.NOT_REPRODUCED: [f.sentence for f in findings],
-        Verdict.PARTLY: [f.sentence for f in findings if f.holds is not None],
+        Verdict.PARTLY: [*(f.sentence for f in findings if f.holds is not None), *doubts],
         Verdict.UNDECIDED: [f.sentence for f in findings if f.holds is None],
     }[verdict]
     needs = [f.needs for f in findings if f.holds is None and f.needs and f.needs.words]

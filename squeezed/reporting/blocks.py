@@ -12,6 +12,7 @@ MAP_METHODS = {"guided_backprop": "guided backpropagation", "grad_cam": "Grad-CA
 ATTACK_METHODS = {
     "carlini_wagner": "Carlini–Wagner L2",
     "ddn": "Decoupled direction and norm (DDN, L2)",
+    "ensemble": "The nearer of what DDN and Carlini–Wagner (L2) find, brought to the boundary",
 }
 
 
@@ -309,6 +310,9 @@ def _attack(name: str, settings: Mapping[str, Any]) -> Block:
 
 
 def _effort(settings: Mapping[str, Any]) -> str:
+    if "ddn" in settings:
+        own = settings["carlini_wagner"]
+        return f"{settings['ddn']['steps']} and {own['search_steps']} × {own['iterations']} steps"
     steps = settings.get("iterations", settings.get("steps"))
     rate = settings.get("learning_rate")
     at = f" at a learning rate of {rate}" if rate is not None else ""

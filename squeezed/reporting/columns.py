@@ -90,6 +90,10 @@ STORAGE = (
 )
 
 
+MEMBERS = {"ddn": "DDN", "carlini_wagner": "Carlini–Wagner"}
+"""Of an ensemble of attacks, in words."""
+
+
 def attack_columns(attack: str) -> tuple[Column, ...]:
     """Return the columns of an attack's table."""
     return (
@@ -129,6 +133,16 @@ def attack_columns(attack: str) -> tuple[Column, ...]:
         Column("l2_mean", "L2 mean", "Euclidean length of the successful changes", plain, attack),
         Column(
             "l2_median", "L2 median", "Of the successful changes, pixels in [0, 1]", plain, attack
+        ),
+        *(
+            Column(
+                f"l2_median_{member}",
+                f"… of {words} alone",
+                "What a member of the ensemble finds by itself",
+                plain,
+                attack,
+            )
+            for member, words in MEMBERS.items()
         ),
         Column("linf_median", "L∞ median", "Largest change of a pixel", grey_levels, attack),
         Column(

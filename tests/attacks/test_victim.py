@@ -293,3 +293,13 @@ def test_a_unit_of_work_fills_the_batches_and_is_small_where_images_are_large(
     section = complete_section({"batch_size": most}, {}, SCHEMA["$defs"]["attack"], "", SCHEMA)
     attack = read_attack({key: value for key, value in section.items() if key != "variants"})
     assert attack.unit(Victim(nn.Identity()), torch.Size((3, side, side))) == images
+
+
+def test_a_batch_is_no_larger_than_what_will_be_attacked() -> None:
+    shape = torch.Size((3, 8, 8))
+    assert Victim(small_twin(), images=5).rows(shape) == 5
+    assert Victim(small_twin(), images=10_000).rows(shape) == Victim(small_twin()).rows(shape)
+    assert Victim(small_twin(), rows=4, images=2).rows(shape) == 4
+    few, usual = Victim(small_twin(), images=5), Victim(small_twin())
+    images = torch.rand(7, *shape, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(few.logits(images), usual.logits(images), rtol=1e-4, atol=1e-5)

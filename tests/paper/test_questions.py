@@ -62,6 +62,7 @@ def test_the_learning_rate_that_would_give_the_papers_figure(tmp_path: Path) -> 
     for seed in (0, 1):
         path = root / f"digits/seed{seed}/baseline/attack_variations.csv"
         pd.read_csv(path).assign(success_rate=0.0).to_csv(path, index=False)
+    (experiment,) = collect(root)
     answer = dict(questions_of(study_of(experiment)))["Do the paper's settings give its figures?"]
     assert "nearest" not in answer, "no rate is near"
 

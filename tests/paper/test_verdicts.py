@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from squeezed.paper import explainability, performance, robustness
-from squeezed.paper.catalogue import CLAIMS
+from squeezed.paper.catalogue import CLAIMS, judge_all
 from squeezed.paper.study import study_of
 from squeezed.paper.verdict import (
     Finding,
@@ -148,16 +148,20 @@ def test_speed(tmp_path: Path) -> None:
     assert judged(tmp_path / "both", "speed", slow).verdict is Verdict.PARTLY
 
 
-def test_ablated_size(tmp_path: Path) -> None:
-    key = "ablated_size"
-    like_table = MadeUp(size={"baseline": 1_000_000, "ablated": 820_000})
-    assert judged(tmp_path / "table", key, like_table).verdict is Verdict.PARTLY
-    smaller = MadeUp(size={"baseline": 1_000_000, "ablated": 590_000})
-    findings = judged(tmp_path / "smaller", key, smaller).findings
-    assert [finding.holds for finding in findings] == [False, False, True]
-    grown = MadeUp(size={"baseline": 1_000_000, "ablated": 1_100_000})
-    findings = judged(tmp_path / "grown", key, grown).findings
-    assert [finding.holds for finding in findings] == [True, False, False]
+@pytest.mark.parametrize(
+    ("size", "text", "table"),
+    [
+        (820_000, Verdict.NOT_REPRODUCED, Verdict.REPRODUCED),
+        (590_000, Verdict.NOT_REPRODUCED, Verdict.PARTLY),
+        (1_100_000, Verdict.REPRODUCED, Verdict.NOT_REPRODUCED),
+    ],
+)
+def test_the_text_and_the_table_on_the_ablated_size_are_claims_of_their_own(
+    tmp_path: Path, size: int, text: Verdict, table: Verdict
+) -> None:
+    made_up = MadeUp(size={"baseline": 1_000_000, "ablated": size})
+    assert judged(tmp_path / "text", "ablated_size_text", made_up).verdict is text
+    assert judged(tmp_path / "table", "ablated_size_table", made_up).verdict is table
 
 
 def test_attack_hurts(tmp_path: Path) -> None:
@@ -178,6 +182,61 @@ def test_not_worse_defended(tmp_path: Path) -> None:
     assert judged(tmp_path / "worse", key, worse).verdict is Verdict.NOT_REPRODUCED
     worse.paper_after["quantized"] = 0.6
     assert judged(tmp_path / "both", key, worse).verdict is Verdict.PARTLY
+
+
+def test_the_defence_of_what_the_paper_did_not_attack_decides_nothing(tmp_path: Path) -> None:
+    only_ablated = MadeUp(n=2000, paper_after={"baseline": 0.5, **every(0.5), "ablated": 0.3})
+    judgement = judged(tmp_path, "not_worse_defended", only_ablated)
+    assert judgement.verdict is Verdict.REPRODUCED
+    assert {finding.subject for finding in judgement.findings} == {"pruned", *QUANTIZED}
+
+
+def test_who_was_less_accurate_before_is_not_for_that_worse_defended(tmp_path: Path) -> None:
+    """The attack takes forty points from the baseline, and thirty-five from the others."""
+    made_up = MadeUp(
+        n=2000,
+        accuracy={"baseline": 0.9, **every(0.8)},
+        paper_after={"baseline": 0.5, **every(0.45)},
+    )
+    judgement = judged(tmp_path, "not_worse_defended", made_up)
+    assert judgement.verdict is Verdict.REPRODUCED
+
+
+@pytest.mark.parametrize(
+    ("dataset", "words"),
+    [("cifar10", "not reproduced"), ("digits", "does not carry over")],
+)
+def test_a_claim_about_other_data_does_not_carry_over(
+    tmp_path: Path, dataset: str, words: str
+) -> None:
+    made_up = MadeUp(n=2000, paper_after={"baseline": 0.5, **every(0.45)})
+    (experiment,) = collect(made_up.write(tmp_path, seeds=(0,), parts=("attacks",)))
+    experiment.settings["dataset"] = dataset
+    study = study_of(experiment)
+    assert study is not None
+    judged = {one.claim.key: one for one in judge_all(study)}
+    assert judged["not_worse_defended"].verdict_words == words
+    assert judged["not_worse_defended"].judgement.verdict is Verdict.NOT_REPRODUCED
+    # The attack is the paper's on two of its three data sets, the map on one.
+    assert not judged["localisation"].is_papers_data
+    assert judged["accuracy"].is_papers_data == (dataset == "cifar10")
+
+
+def test_what_holds_in_part_keeps_its_doubts() -> None:
+    findings = [Finding("x", True, "One holds."), Finding("y", False, "One fails.")]
+    judgement = judge(findings, [], ["Nothing moved."])
+    assert judgement.verdict is Verdict.PARTLY
+    assert judgement.reason == "One holds. One fails. Nothing moved."
+
+
+def test_the_time_of_an_attack_that_never_begins_is_doubted(tmp_path: Path) -> None:
+    fast = MadeUp(
+        attack_ms={"baseline": 80.0, "quantized": 20.0, "pruned_quantized": 20.0},
+        arrangement_moves={"quantized": 1e-9},
+    )
+    judgement = judged(tmp_path, "quantized_attack_faster", fast)
+    assert judgement.verdict is Verdict.NOT_SUPPORTED
+    assert "never starts" in judgement.reason
 
 
 @pytest.mark.parametrize(
