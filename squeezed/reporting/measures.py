@@ -169,14 +169,10 @@ def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:
     return Estimate(float(np.median(images)), float(low), float(high), None, basis, n)
 
 
-def maps_depend_on_weights(experiment: Experiment, method: str) -> bool | None:
-    """Return whether a method's maps pass the randomisation test (Adebayo et al. 2018), or None.
+def randomisation_excess(experiment: Experiment, method: str) -> Estimate | None:
+    """Return how much more the baseline's maps are like those of its re-initialised network.
 
-    They pass if maps of the baseline with every layer re-initialised are no more like those of the
-    trained network than maps of different images are like each other.
+    More than maps of different images are like each other, as a rank correlation.
     """
-    randomised = metric(experiment, "baseline", "cam", f"{method}_randomised_rank_correlation")
-    unrelated = metric(experiment, "baseline", "cam", f"{method}_unrelated_rank_correlation")
-    if randomised is None or unrelated is None:
-        return None
-    return randomised.ends[0] <= unrelated.ends[1]
+    name = f"{method}_randomisation_excess"
+    return metric(experiment, "baseline", "cam", name, images="n_randomisation_images")
