@@ -82,6 +82,15 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "images, images of none of the classes. Brackets are 95 % intervals; the sections "
             "folded below say over which images, and have the rest.",
         ),
+        Block(
+            "continued",
+            "tables",
+            "Against a continued baseline",
+            "What a variant gains or loses beyond the epochs it was trained on: its difference "
+            "from the same parent trained on just as long, with the same loss and settings, and "
+            "not compressed.",
+            folded=True,
+        ),
         *_harms(),
         Block(
             "storage",

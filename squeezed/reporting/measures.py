@@ -140,8 +140,10 @@ def without_verdict(reason: str) -> str:
     return reason.removeprefix("Unreliable: ")
 
 
-def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:
-    """Return by how much longer the same image's change must be than the baseline's: the median.
+def distance_ratio(
+    experiment: Experiment, variant: str, reference: str = "baseline"
+) -> Estimate | None:
+    """Return by how much longer the same image's change must be than the reference's: the median.
 
     Of the strong attack, over the images that it fools in both. Image by image, because lengths
     differ more between images than between variants. One seed: the interval is the bootstrap's
@@ -150,7 +152,7 @@ def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:
     ratios: dict[int, pd.Series] = {}
     for seed in experiment.seeds:
         ours = experiment.frame(seed, variant, f"{experiment.strong_attack}_images.csv")
-        other = experiment.frame(seed, "baseline", f"{experiment.strong_attack}_images.csv")
+        other = experiment.frame(seed, reference, f"{experiment.strong_attack}_images.csv")
         if ours is None or other is None:
             continue
         both = ours.merge(other, on="index", suffixes=("", "_baseline")).set_index("index")
