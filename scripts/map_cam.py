@@ -8,6 +8,7 @@ from safetensors.numpy import load_file, save_file
 
 from squeezed.data import open_dataset
 from squeezed.explain.attribution import predictions, unavailable
+from squeezed.explain.calibrating import calibrating_temperature
 from squeezed.explain.cam import (
     Pictures,
     agreement,
@@ -70,6 +71,7 @@ def main() -> None:
         for method, reason in reasons.items()
         if reason is None
     }
+    temperature, split, fitted = calibrating_temperature(twin, dataset, job.device, seed=seed)
     scores = map_scores(
         twin,
         pictures,
@@ -77,9 +79,13 @@ def main() -> None:
         masks,
         mean_colour=dataset.mean,
         steps=section["steps"],
+        road_shares=section["road_shares"],
+        temperature=temperature,
         seed=seed,
     )
     metrics = {"n_images": len(indices), "object": section["object"]}
+    metrics |= {"temperature": temperature, "temperature_split": split}
+    metrics |= {"n_temperature_images": fitted}
     metrics |= {f"{method}_left_out": reason for method, reason in reasons.items() if reason}
     if masks is not None:
         metrics["object_area_share"] = float(masks.mean())

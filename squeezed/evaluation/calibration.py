@@ -13,18 +13,17 @@ from numpy.typing import NDArray
 
 from squeezed.foundation.files import atomic_path
 from squeezed.statistics.intervals import normal_interval
+from squeezed.statistics.temperature import (
+    Logits,
+    fit_temperature,
+    log_probabilities,
+    probabilities,
+)
 
 BINS = 15
 """Of Guo et al. 2017."""
 
-SHARPEST = 30.0
-"""No temperature makes the spread of the logits larger than this, or smaller than its inverse.
-
-Where all validation images are right, the likelihood grows for ever as the temperature falls.
-"""
-
 Floats = NDArray[np.float64]
-Logits = NDArray[np.floating]
 Integers = NDArray[np.int64]
 
 
@@ -36,11 +35,6 @@ class Bin:
     confidence: float
     """Mean over its images."""
     accuracy: float
-
-
-def probabilities(logits: Logits, temperature: float = 1.0) -> Floats:
-    """Return softmax(logits / temperature), shape (n, classes)."""
-    return np.exp(_log_probabilities(logits, temperature))
 
 
 def reliability(confidence: Floats, correct: NDArray[np.bool_], bins: int = BINS) -> list[Bin]:
@@ -77,39 +71,7 @@ def brier_scores(p: Floats, labels: Integers) -> Floats:
 
 def negative_log_likelihoods(logits: Logits, labels: Integers, temperature: float = 1.0) -> Floats:
     """Return each image's −log probability of its label, in nats."""
-    return 0.0 - _log_probabilities(logits, temperature)[np.arange(len(labels)), labels]
-
-
-def fit_temperature(logits: Logits, labels: Integers) -> float:
-    """Return the temperature of the largest likelihood (Guo et al. 2017), within `SHARPEST`.
-
-    The likelihood is concave in the inverse temperature, so bisection finds it. Of logits times k
-    the temperature is k times as large.
-
-    Args:
-        logits: shape (n, classes), of images that no figure is read from.
-        labels: shape (n,).
-    """
-    centred = np.asarray(logits, dtype=np.float64)
-    centred = centred - centred.mean(axis=1, keepdims=True)
-    spread = float(np.sqrt((centred**2).mean()))
-    if spread == 0:
-        return 1.0
-    centred /= spread
-    # Differences: where all images are right, the probabilities of the others are all that is left.
-    over_label = centred - centred[np.arange(len(labels)), labels][:, None]
-
-    def slope(inverse: float) -> float:
-        return float((probabilities(centred * inverse) * over_label).sum())
-
-    low, high = np.log(1 / SHARPEST), np.log(SHARPEST)
-    for _ in range(50):
-        middle = (low + high) / 2
-        if slope(float(np.exp(middle))) < 0:  # a sharper one is likelier
-            low = middle
-        else:
-            high = middle
-    return spread / float(np.exp((low + high) / 2))
+    return 0.0 - log_probabilities(logits, temperature)[np.arange(len(labels)), labels]
 
 
 def calibration_metrics(
@@ -183,12 +145,6 @@ def _metrics(logits: Logits, labels: Integers, temperature: float, ending: str) 
             low, high = normal_interval(scores)
             found |= {f"{key}_low": max(0.0, low), f"{key}_high": high}
     return found
-
-
-def _log_probabilities(logits: Logits, temperature: float) -> Floats:
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    scaled = scaled - scaled.max(axis=1, keepdims=True)
-    return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
 
 
 def _equal_width(confidence: Floats, bins: int) -> Integers:

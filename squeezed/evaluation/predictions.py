@@ -10,13 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from squeezed.evaluation.calibration import (
-    brier_scores,
-    negative_log_likelihoods,
-    probabilities,
-)
+from squeezed.evaluation.calibration import brier_scores, negative_log_likelihoods
 from squeezed.foundation.files import atomic_path
 from squeezed.statistics.intervals import mcnemar_p_value, wilson_interval
+from squeezed.statistics.temperature import probabilities
 
 Integers = NDArray[np.int64]
 

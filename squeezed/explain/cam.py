@@ -1,5 +1,6 @@
 """Maps of a variant and all their scores: one image at a time, beside controls."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx
 
 from squeezed.explain.attribution import Attributor
-from squeezed.explain.controls import CONTROLS, control_maps
+from squeezed.explain.controls import CONTROLS, RANDOM, control_maps
 from squeezed.explain.faithfulness import (
     perturbation_curves,
     rank_correlation,
@@ -17,6 +18,8 @@ from squeezed.explain.faithfulness import (
 )
 from squeezed.explain.image_scores import mean_fields
 from squeezed.explain.randomisation import cascade
+from squeezed.explain.road import road
+from squeezed.explain.spread import flat_maps
 from squeezed.foundation.progress import track
 
 BATCH = 64
@@ -62,9 +65,17 @@ def map_scores(
     *,
     mean_colour: list[float],
     steps: int,
+    road_shares: Sequence[float],
+    temperature: float,
     seed: int,
 ) -> dict[str, Scores]:
     """Score the methods' maps and the controls' on each image.
+
+    `{source}_deletion_auc` and `{source}_insertion_auc` are areas under curves of probabilities,
+    and say as much of the network as of the map. `{source}_deletion_net` and
+    `{source}_insertion_net` are by how much they are better than those of a random map on the same
+    network: positive is better. `{source}_road` (in [−1, 1], more is better) is
+    `{source}_road_least_relevant` − `{source}_road_most_relevant`, `squeezed.explain.road`.
 
     Args:
         twin: on the pictures' device.
@@ -73,38 +84,75 @@ def map_scores(
         masks: where the object is, shape (n, H, W), or None.
         mean_colour: what deleted pixels become, one value for each channel.
         steps: of the deletion and insertion curves.
-        seed: of the random map and of the order of equal pixels.
+        road_shares: shares of the pixels that ROAD removes.
+        temperature: of the network (`squeezed.explain.calibrating`).
+        seed: of the random map, of the order of equal pixels and of ROAD's noise.
 
     Returns:
         by name (`{method or control}_{score}`), each of shape (n,); NaN where a map is the same
         all over, which orders no pixels.
     """
     device = pictures.images.device
-    sources = {name: torch.from_numpy(values).to(device) for name, values in maps.items()}
-    for name in CONTROLS:
-        sources[name] = control_maps(name, pictures.images, seed=seed)
+    sources = {name: control_maps(name, pictures.images, seed=seed) for name in CONTROLS}
+    # The random map first: what the others are compared with.
+    sources |= {name: torch.from_numpy(values).to(device) for name, values in maps.items()}
     scores: dict[str, Scores] = {}
     for name, source in track(sources.items(), "maps scored"):
-        curves = perturbation_curves(
-            twin,
-            pictures.images,
-            source,
-            pictures.targets,
-            mean_colour=mean_colour,
-            steps=steps,
-            seed=seed,
-        )
-        # Where all pixels are alike there is no order to delete them in: that is no score.
-        flat = source.amax(dim=(1, 2)) == source.amin(dim=(1, 2))
-        for area, values in (
-            ("deletion", curves.deletion_auc()),
-            ("insertion", curves.insertion_auc()),
-        ):
-            scores[f"{name}_{area}_auc"] = _numpy(values.masked_fill(flat, torch.nan))
+        found = {
+            **_areas(twin, pictures, source, mean_colour, steps, temperature, seed),
+            **_road(twin, pictures, source, road_shares, seed),
+        }
         if masks is not None:
             on_device = torch.from_numpy(masks).to(device)
-            scores[f"{name}_share_on_object"] = _numpy(share_on_object(source, on_device))
+            found["share_on_object"] = _numpy(share_on_object(source, on_device))
+        # Where all pixels are alike there is no order to take them in: that is no score.
+        flat = flat_maps(source.cpu().numpy())
+        scores |= {f"{name}_{key}": np.where(flat, np.nan, v) for key, v in found.items()}
+        if name != RANDOM:
+            for area, sign in (("deletion", -1), ("insertion", 1)):
+                above = scores[f"{name}_{area}_auc"] - scores[f"{RANDOM}_{area}_auc"]
+                scores[f"{name}_{area}_net"] = sign * above
     return scores
+
+
+def _areas(
+    twin: fx.GraphModule,
+    pictures: Pictures,
+    source: Tensor,
+    mean_colour: list[float],
+    steps: int,
+    temperature: float,
+    seed: int,
+) -> dict[str, Scores]:
+    curves = perturbation_curves(
+        twin,
+        pictures.images,
+        source,
+        pictures.targets,
+        mean_colour=mean_colour,
+        steps=steps,
+        seed=seed,
+        temperature=temperature,
+    )
+    return {
+        "deletion_auc": _numpy(curves.deletion_auc()),
+        "insertion_auc": _numpy(curves.insertion_auc()),
+    }
+
+
+def _road(
+    twin: fx.GraphModule,
+    pictures: Pictures,
+    source: Tensor,
+    shares: Sequence[float],
+    seed: int,
+) -> dict[str, Scores]:
+    found = road(twin, pictures.images, source, pictures.targets, shares=shares, seed=seed)
+    return {
+        "road_most_relevant": _numpy(found.most_relevant),
+        "road_least_relevant": _numpy(found.least_relevant),
+        "road": _numpy(found.score),
+    }
 
 
 def agreement(
@@ -169,15 +217,16 @@ def randomisation_fields(
     For each method: `{method}_randomised_rank_correlation` with every layer re-initialised, the
     same with the last layer alone (`_last_layer`), each layer's mean (`_layers`), and
     `{method}_unrelated_rank_correlation`, that of maps of two different images, which share
-    nothing but what all maps have in common. A method passes (`{method}_randomisation_passed`)
-    unless the first is clearly above the last: their intervals apart.
+    nothing but what all maps have in common. `{method}_randomisation_excess` is by how much the
+    first is above the last, paired by image: the test is passed where it is surely small, failed
+    where it surely is not, and undecided where its interval says neither.
 
     Args:
         test: what `randomisation_test` returns.
         maps: by method, each of shape (n, H, W).
         seed: of the intervals.
     """
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"n_randomisation_images": len(next(iter(maps.values()), ()))}
     for method, layers in test.items():
         name = f"{method}_randomised_rank_correlation"
         fields |= mean_fields(name, layers[-1][1], seed=seed)
@@ -187,10 +236,8 @@ def randomisation_fields(
         ]
         unrelated = rank_correlation(maps[method], np.roll(maps[method], 1, axis=0))
         fields |= mean_fields(f"{method}_unrelated_rank_correlation", unrelated, seed=seed)
-        low, high = fields[f"{name}_low"], fields[f"{method}_unrelated_rank_correlation_high"]
-        fields[f"{method}_randomisation_passed"] = (
-            None if low is None or high is None else bool(low <= high)
-        )
+        excess = layers[-1][1] - unrelated
+        fields |= mean_fields(f"{method}_randomisation_excess", excess, seed=seed)
     return fields
 
 

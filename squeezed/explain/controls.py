@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-CONTROLS = ("random", "centre", "edge")
+RANDOM = "random"
+CONTROLS = (RANDOM, "centre", "edge")
 
 
 def control_maps(name: str, images: Tensor, *, seed: int) -> Tensor:
@@ -19,7 +20,7 @@ def control_maps(name: str, images: Tensor, *, seed: int) -> Tensor:
         seed: of the noise.
     """
     n, _, height, width = images.shape
-    if name == "random":
+    if name == RANDOM:
         generator = torch.Generator().manual_seed(seed)
         return torch.rand(n, height, width, generator=generator).to(images.device)
     if name == "centre":

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squeezed.explain.neighbours import Floats, Integers, distance_chunks, nearest, vote
+from squeezed.explain.spread import has_spread
 from squeezed.foundation.errors import UserError
 
 Bools = NDArray[np.bool_]
@@ -87,11 +88,6 @@ def separation(features: Floats, labels: Integers, neighbours: int) -> Separatio
         larger = np.maximum(within, between)
         silhouette[rows] = np.where(larger > 0, (between - within) / np.maximum(larger, 1e-300), 0)
     return Separation(correct, silhouette)
-
-
-def has_spread(features: Floats) -> bool:
-    """Return whether features, shape (n, d), differ between any two images."""
-    return bool((features != features[:1]).any())
 
 
 def separation_scores(

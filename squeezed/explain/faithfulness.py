@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from squeezed.explain.controls import blurred
+from squeezed.explain.spread import flat_maps
 
 BATCH = 256
 
@@ -40,6 +41,7 @@ def perturbation_curves(
     mean_colour: list[float],
     steps: int,
     seed: int,
+    temperature: float = 1.0,
 ) -> Curves:
     """Delete and insert pixels in a map's order (Petsiuk et al. 2018).
 
@@ -51,7 +53,13 @@ def perturbation_curves(
         mean_colour: what deleted pixels become, one value for each channel, in [0, 1].
         steps: equal shares of the pixels that go or come at a time.
         seed: decides between pixels of equal value, so that no order of scanning does.
+        temperature: what logits are divided by, for probabilities that mean what they say
+            (`squeezed.explain.calibrating`).
     """
+
+    def probability(images: Tensor) -> Tensor:
+        return _probability(model, images, targets, temperature)
+
     rank = descending_ranks(maps, seed=seed)
     pixels = rank.shape[1] * rank.shape[2]
     grey = torch.tensor(mean_colour, device=images.device, dtype=images.dtype).view(1, -1, 1, 1)
@@ -59,8 +67,8 @@ def perturbation_curves(
     deletion, insertion = [], []
     for step in range(steps + 1):
         chosen = (rank < round(pixels * step / steps))[:, None]
-        deletion.append(_probability(model, torch.where(chosen, grey, images), targets))
-        insertion.append(_probability(model, torch.where(chosen, images, canvas), targets))
+        deletion.append(probability(torch.where(chosen, grey, images)))
+        insertion.append(probability(torch.where(chosen, images, canvas)))
     return Curves(torch.stack(deletion, dim=1), torch.stack(insertion, dim=1))
 
 
@@ -99,18 +107,18 @@ def rank_correlation(
 ) -> NDArray[np.float64]:
     """Return Spearman's rank correlation of each pair of maps, shape (n,), in [−1, 1].
 
-    A constant map has NaN: it has no order.
+    A map that is the same all over has NaN: it has no order.
 
     Args:
         maps, others: shape (n, H, W).
     """
     correlations = np.full(len(maps), np.nan)
-    for position, (one, other) in enumerate(zip(maps, others, strict=True)):
-        first, second = _mean_ranks(one.ravel()), _mean_ranks(other.ravel())
+    for position in np.flatnonzero(~(flat_maps(maps) | flat_maps(others))):
+        first = _mean_ranks(maps[position].ravel())
+        second = _mean_ranks(others[position].ravel())
         first, second = first - first.mean(), second - second.mean()
         scale = np.sqrt(np.sum(first**2) * np.sum(second**2))
-        if scale > 0:
-            correlations[position] = np.sum(first * second) / scale
+        correlations[position] = np.sum(first * second) / scale
     return correlations
 
 
@@ -120,9 +128,9 @@ def _mean_ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
     return (np.cumsum(counts) - (counts - 1) / 2)[group]
 
 
-def _probability(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+def _probability(model: nn.Module, images: Tensor, targets: Tensor, temperature: float) -> Tensor:
     parts = [
-        model(batch).softmax(dim=1).gather(1, target[:, None])[:, 0]
+        (model(batch) / temperature).softmax(dim=1).gather(1, target[:, None])[:, 0]
         for batch, target in zip(images.split(BATCH), targets.split(BATCH), strict=True)
     ]
     return torch.cat(parts)

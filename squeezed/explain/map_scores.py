@@ -12,6 +12,7 @@ from squeezed.explain.neighbours import (
     nearest_neighbours,
     vote,
 )
+from squeezed.explain.spread import has_spread
 from squeezed.foundation.errors import UserError
 
 MapScores = dict[str, NDArray[np.float64] | NDArray[np.bool_]]
@@ -28,6 +29,8 @@ def score_maps(
     Trustworthiness is Venna and Kaski's (2001): it counts the map's neighbours that are intruders,
     by how far down the features' order of neighbours they are.
 
+    All are NaN where the features are the same for every image: any map would be true of them.
+
     Args:
         features: shape (n, d).
         maps: each of shape (n, 2).
@@ -43,6 +46,9 @@ def score_maps(
             f"{n} images are too few for the trustworthiness of {k} neighbours; lower "
             "tsne.neighbours below half the number of images, or raise embedding.images"
         )
+    if not has_spread(features):
+        unknown = np.full(n, np.nan)
+        return [{"trustworthiness": unknown, "map_knn_accuracy": unknown} for _ in maps]
     present, classes = np.unique(labels, return_inverse=True)
     found = [nearest_neighbours(points, k) for points in maps]
     penalties = [np.empty(n) for _ in maps]
@@ -66,15 +72,20 @@ def score_maps(
     ]
 
 
-def spread_fields(runs: Sequence[MapScores]) -> dict[str, float | list[float]]:
+def spread_fields(runs: Sequence[MapScores]) -> dict[str, float | list[float] | None]:
     """Return each score's values over runs, `{score}_runs`, and their deviation, `{score}_spread`.
+
+    Both are None where nothing was scored.
 
     Args:
         runs: scores of maps that differ in their random start alone, at least two.
     """
-    fields: dict[str, float | list[float]] = {}
+    fields: dict[str, float | list[float] | None] = {}
     for name in runs[0]:
         values = [float(scores[name].mean()) for scores in runs]
+        if np.isnan(values).any():
+            fields |= {f"{name}_spread": None, f"{name}_runs": None}
+            continue
         fields[f"{name}_spread"] = float(np.std(values, ddof=1))
         fields[f"{name}_runs"] = values
     return fields

@@ -13,6 +13,7 @@ from openTSNE.initialization import pca, random
 from threadpoolctl import threadpool_limits
 
 from squeezed.explain.neighbours import Floats
+from squeezed.explain.spread import has_spread
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.progress import track
 
@@ -51,6 +52,8 @@ def tsne_maps(
 ) -> TsneMaps:
     """Map features to the plane, once from PCA and several times from random positions.
 
+    Features that are the same for every image have no map: all images stay at the origin.
+
     Args:
         features: shape (n, d).
         perplexity: how many neighbours an image has, softly.
@@ -62,6 +65,9 @@ def tsne_maps(
         UserError: if there are too few images for the perplexity.
     """
     check_perplexity(len(features), perplexity)
+    if not has_spread(features):
+        nowhere = np.zeros((len(features), 2))
+        return TsneMaps(nowhere, [nowhere] * random_runs)
     with threadpool_limits(threads):
         affinities = PerplexityBasedNN(
             features, perplexity=perplexity, n_jobs=threads, random_state=seed
@@ -80,7 +86,7 @@ def _map_from(start: Map, *, affinities: PerplexityBasedNN, seed: int, threads: 
         return np.asarray(tsne.fit(affinities=own, initialization=start), dtype=np.float64)
 
 
-def align(points: Map, target: Map) -> tuple[Map, float]:
+def align(points: Map, target: Map) -> tuple[Map, float | None]:
     """Turn, mirror, scale and shift a map onto another of the same images (Procrustes).
 
     Args:
@@ -88,8 +94,11 @@ def align(points: Map, target: Map) -> tuple[Map, float]:
         target: shape (n, 2).
 
     Returns:
-        the aligned points, and the share of the target's variance that they miss, in [0, 1].
+        the aligned points, and the share of the target's variance that they miss, in [0, 1];
+        None, and the points as they are, where either map has all images at one place.
     """
+    if not (has_spread(points) and has_spread(target)):
+        return points, None
     centre, target_centre = points.mean(axis=0), target.mean(axis=0)
     moving, fixed = points - centre, target - target_centre
     u, singular, vt = np.linalg.svd(moving.T @ fixed)

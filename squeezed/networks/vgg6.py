@@ -8,8 +8,8 @@ from squeezed.foundation.errors import UserError
 # The paper gives no widths. These are our choice: they flatten to the 2,048 features it states at
 # 32×32, reach its CIFAR-10 accuracy, and their 110,160 numbers outside the fully connected layers
 # (109,584 trainable, 576 running means and variances) are what its 9.87 → 2.79 MB leaves in 32 bits
-# if only the fully connected layers are quantized. The 9.87 MB itself cannot be: the fully
-# connected layers alone take 10.5 MB.
+# (110,080, a MB being 1.024e6 bytes) if only the fully connected layers are quantized. The 9.87 MB
+# itself cannot be: the fully connected layers alone take 10.5e6 bytes.
 PAPER_WIDTHS = (16, 16, 32, 32, 64, 128)
 HIDDEN_FEATURES = (1024, 512)
 

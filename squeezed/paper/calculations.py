@@ -7,6 +7,8 @@ import numpy as np
 from squeezed.paper import printed
 
 MB, MIB = 1e6, float(2**20)
+TABLE_MB = 1.024e6
+"""Bytes of Table I's MB, 1,000 KiB: in no other unit do its files agree with its networks."""
 FLOAT_BYTES = 4
 PIXEL_LEVELS = 255
 ADAM_BETAS = (0.9, 0.999)
@@ -25,7 +27,7 @@ def eight_bit_parameters(size_mb: float, quantized_mb: float, unit: float) -> tu
     Args:
         size_mb: the file in 32 bits, in units.
         quantized_mb: the file with q parameters in 8 bits.
-        unit: bytes in a unit: 10⁶ or 2²⁰.
+        unit: bytes in a unit.
     """
     eight = (size_mb - quantized_mb) * unit / (FLOAT_BYTES - 1)
     return eight, size_mb * unit / FLOAT_BYTES - eight

@@ -13,7 +13,7 @@ CARRIED = {
     Verdict.REPRODUCED: "carries over",
     Verdict.PARTLY: "carries over in part",
     Verdict.NOT_REPRODUCED: "does not carry over",
-    Verdict.NOT_SUPPORTED: "carries over but not supported",
+    Verdict.NOT_SUPPORTED: "not supported",
     Verdict.UNDECIDED: "undecided",
 }
 """A verdict on data that the paper does not have: nothing of it is reproduced there."""

@@ -9,6 +9,7 @@ from squeezed.paper.calculations import (
     FLOAT_BYTES,
     MB,
     MIB,
+    TABLE_MB,
     adam_reach,
     algorithm_one_as_printed,
     algorithm_one_corrected,
@@ -168,8 +169,12 @@ def _too_large() -> Contradiction:
 def _eight_bit_layers() -> Contradiction:
     small = printed.TABLE_ONE["cifar10"]
     large = printed.TABLE_ONE["imagenet"]
-    eight, rest = eight_bit_parameters(small["baseline"].size_mb, small["quantized"].size_mb, MB)
-    vgg16_eight, _ = eight_bit_parameters(large["baseline"].size_mb, large["quantized"].size_mb, MB)
+    eight, rest = eight_bit_parameters(
+        small["baseline"].size_mb, small["quantized"].size_mb, TABLE_MB
+    )
+    vgg16_eight, _ = eight_bit_parameters(
+        large["baseline"].size_mb, large["quantized"].size_mb, TABLE_MB
+    )
     linear = linear_parameters(printed.VGG16_FULLY_CONNECTED)
     return Contradiction(
         "eight_bit_layers",
@@ -177,10 +182,10 @@ def _eight_bit_layers() -> Contradiction:
         "III-B: quantization takes all weights and biases to 8 bits. Table I: 9.87 → 2.79 MB, "
         "540 → 178 MB.",
         f"All in 8 bits would be a quarter: {small['baseline'].size_mb / 4:.2f} and "
-        f"{large['baseline'].size_mb / 4:.0f} MB. The printed sizes leave {rest:,.0f} parameters "
-        f"of VGG-6 in 32 bits ({eight / 1e6:.2f} M in 8); VGG-16 has {vgg16_eight / 1e6:.1f} M in "
-        f"8 bits, and its fully connected layers hold {linear / 1e6:.1f} M of "
-        f"{printed.VGG16_BN_PARAMETERS / 1e6:.1f} M.",
+        f"{large['baseline'].size_mb / 4:.0f} MB. With {TABLE_MB:,.0f} bytes a MB (1,000 KiB) the "
+        f"printed sizes leave {rest:,.0f} numbers of VGG-6 in 32 bits ({eight / 1e6:.2f} M in 8), "
+        f"and VGG-16 has {vgg16_eight / 1e6:.1f} M in 8 bits, where its fully connected layers "
+        f"hold {linear / 1e6:.1f} M of {printed.VGG16_BN_PARAMETERS / 1e6:.1f} M.",
         "That is what PyTorch's dynamic quantization does. Of our variants "
         "“Linear quantized” is this arrangement; “Quantized” is all layers in 8 bits.",
     )

@@ -4,9 +4,15 @@ from squeezed.paper.claim import Claim
 from squeezed.paper.study import Study
 from squeezed.paper.verdict import Finding, Judgement, Need, judge, what_it_takes
 from squeezed.reporting.estimates import Estimate, metric
-from squeezed.reporting.margins import SCORE_MARGIN, exceeds
-from squeezed.reporting.measures import maps_depend_on_weights
-from squeezed.reporting.scores import CLUSTER_SCORES, Score, advantage, map_scores
+from squeezed.reporting.margins import CORRELATION_MARGIN, SCORE_MARGIN, exceeds
+from squeezed.reporting.measures import randomisation_excess
+from squeezed.reporting.scores import (
+    CLUSTER_SCORES,
+    Score,
+    advantage,
+    map_scores,
+    maps_depend_on_weights,
+)
 from squeezed.reporting.vocabulary import in_words, listed
 from squeezed.reporting.wording import plain, with_interval
 
@@ -101,7 +107,28 @@ def judge_localisation(study: Study) -> Judgement:
             score, gain = known[-1]
             ours.append(f"{in_words(variant)} {with_interval(gain, score.form)}")
     words = [f"{_last_score(study)}:", *ours] if ours else []
-    return judge(findings, words, _map_doubts(study))
+    doubts = _control_doubts(study)
+    depends = maps_depend_on_weights(study, METHOD)
+    if depends is False:
+        doubts.insert(0, _ignored_weights(study))
+    if depends is None and any(finding.holds for finding in findings):
+        findings.append(_open_randomisation(study))
+    return judge(findings, words, doubts, void=depends is False)
+
+
+def _open_randomisation(study: Study) -> Finding:
+    """Return the finding that the maps may show nothing that was learned."""
+    excess = randomisation_excess(study, METHOD)
+    return Finding(
+        "randomisation",
+        None,
+        "Whether the maps depend on what was learned is not tested."
+        if excess is None
+        else "Whether the maps depend on what was learned is undecided: those of the re-initialised"
+        f" network are like them by {with_interval(excess, plain)} more than maps of different "
+        "images are.",
+        what_it_takes(excess, CORRELATION_MARGIN, "the randomisation test of the baseline's maps"),
+    )
 
 
 def _last_score(study: Study) -> str:
@@ -140,29 +167,39 @@ def _enhanced(known: list[tuple[Score, Estimate]]) -> Finding:
     )
 
 
-def _map_doubts(study: Study) -> list[str]:
+def _control_doubts(study: Study) -> list[str]:
+    """Doubt scores that maps reach which know no network."""
     doubts = []
     for control, words in CONTROLS.items():
-        for score in MAP_SCORES[::2]:
+        for score in MAP_SCORES:
             ours = metric(study, "baseline", "cam", score.metric)
-            theirs = metric(study, "baseline", "cam", score.metric.replace(METHOD, control))
-            if ours is None or theirs is None:
+            if ours is None:
                 continue
-            if theirs.value >= ours.value:
+            if score.net and control == "random":
+                if not exceeds(ours, 0.0):
+                    doubts.append(
+                        f"By {score.name}, the baseline's own maps are not clearly better than "
+                        f"{words} (net of it {with_interval(ours, plain)})."
+                    )
+                continue
+            theirs = metric(study, "baseline", "cam", score.metric.replace(METHOD, control))
+            if theirs is not None and theirs.value >= ours.value:
                 doubts.append(
                     f"By {score.name}, {words} does as well as the baseline's own maps "
                     f"({plain(theirs.value)} against {plain(ours.value)})."
                 )
-    if maps_depend_on_weights(study, METHOD) is False:
-        random = metric(study, "baseline", "cam", f"{METHOD}_randomised_rank_correlation")
-        unrelated = metric(study, "baseline", "cam", f"{METHOD}_unrelated_rank_correlation")
-        doubts.append(
-            "With every layer re-initialised, guided backpropagation still draws maps that "
-            f"correlate by {with_interval(random, plain)} with those of the trained network "
-            f"(maps of different images: {with_interval(unrelated, plain)}), so that they show the "
-            "image more than what was learned."
-        )
     return doubts
+
+
+def _ignored_weights(study: Study) -> str:
+    randomised = metric(study, "baseline", "cam", f"{METHOD}_randomised_rank_correlation")
+    unrelated = metric(study, "baseline", "cam", f"{METHOD}_unrelated_rank_correlation")
+    return (
+        "With every layer re-initialised, guided backpropagation still draws maps that "
+        f"correlate by {with_interval(randomised, plain)} with those of the trained network "
+        f"(maps of different images: {with_interval(unrelated, plain)}), so that they show the "
+        "image more than what was learned."
+    )
 
 
 CLAIMS = [

@@ -132,14 +132,15 @@ def _pixels(study: Study) -> str:
 
 
 def _random_map(study: Study) -> str:
-    """Return the control of the maps: the insertion score of a random one."""
-    random = metric(study, "baseline", "cam", "random_insertion_auc")
-    ours = metric(study, "baseline", "cam", f"{METHOD}_insertion_auc")
-    if random is None or ours is None:
+    """Return the control of the maps: by how much they are better than a random one."""
+    insertion = metric(study, "baseline", "cam", f"{METHOD}_insertion_net")
+    deletion = metric(study, "baseline", "cam", f"{METHOD}_deletion_net")
+    if insertion is None or deletion is None:
         return ""
     return (
-        f" Control: by insertion a random map scores {plain(random.value)}, the baseline's "
-        f"{with_interval(ours, plain)}."
+        " Control: the baseline's maps are better than a random one by "
+        f"{with_interval(insertion, plain)} (insertion) and {with_interval(deletion, plain)} "
+        "(deletion)."
     )
 
 
@@ -155,9 +156,10 @@ def _verdict(judgement: Judgement, control: str) -> str:
         case Verdict.REPRODUCED:
             return f"Yes, in every comparison{figures}.{control}"
         case Verdict.NOT_SUPPORTED:
+            says = "do not say so" if failing else "leave it open" if open_ones else "say so"
             return (
-                f"The figures say so{figures}, but it does not mean what it seems to. "
-                f"{judgement.doubts[0]}{control}"
+                f"The figures {says}{figures}, but {'they do' if failing else 'it does'} not mean "
+                f"what {'they seem' if failing else 'it seems'} to. {judgement.doubts[0]}{control}"
             )
         case Verdict.NOT_REPRODUCED:
             return f"No. {failing[0].sentence}{doubt}{control}"

@@ -19,7 +19,7 @@ class Verdict(Enum):
     REPRODUCED = "reproduced"
     PARTLY = "partly reproduced"
     NOT_REPRODUCED = "not reproduced"
-    NOT_SUPPORTED = "reproduced but not supported"
+    NOT_SUPPORTED = "not supported"
     UNDECIDED = "undecided"
 
 
@@ -105,17 +105,22 @@ def _rounded(count: int) -> int:
     return math.ceil(count / step) * step
 
 
-def verdict_of(findings: Sequence[Finding], doubts: Sequence[str] = ()) -> Verdict:
+def verdict_of(
+    findings: Sequence[Finding], doubts: Sequence[str] = (), *, void: bool = False
+) -> Verdict:
     """Return the verdict that follows from the findings of a claim.
 
     | findings | verdict |
     |---|---|
-    | all hold | reproduced, or reproduced but not supported where there is a doubt |
+    | void: what is compared is not what the claim speaks of | not supported |
+    | all hold | reproduced, or not supported where there is a doubt |
     | all fail | not reproduced |
     | some hold and some fail, whatever is open | partly reproduced |
     | otherwise (something is open) | undecided |
     """
     states = {finding.holds for finding in findings}
+    if void and states != {None}:
+        return Verdict.NOT_SUPPORTED
     if True in states and False in states:
         return Verdict.PARTLY
     if states == {True}:
@@ -126,10 +131,21 @@ def verdict_of(findings: Sequence[Finding], doubts: Sequence[str] = ()) -> Verdi
 
 
 def judge(
-    findings: Sequence[Finding], ours: Sequence[str], doubts: Sequence[str] = ()
+    findings: Sequence[Finding],
+    ours: Sequence[str],
+    doubts: Sequence[str] = (),
+    *,
+    void: bool = False,
 ) -> Judgement:
-    """Judge a claim from its findings; the reason names what decided it."""
-    verdict = verdict_of(findings, doubts)
+    """Judge a claim from its findings; the reason names what decided it.
+
+    Args:
+        findings: the comparisons.
+        ours: our figures.
+        doubts: why the figures may not mean what they seem to, the weightiest first.
+        void: whether the first doubt leaves nothing of the comparisons, whichever way they went.
+    """
+    verdict = verdict_of(findings, doubts, void=void)
     decisive = {
         Verdict.REPRODUCED: [f.sentence for f in findings],
         Verdict.NOT_SUPPORTED: list(doubts),

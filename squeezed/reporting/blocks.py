@@ -83,6 +83,15 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "images, images of none of the classes. Brackets are 95 % intervals; the sections "
             "folded below say over which images, and have the rest.",
         ),
+        Block(
+            "continued",
+            "tables",
+            "Against a continued baseline",
+            "What a variant gains or loses beyond the epochs it was trained on: its difference "
+            "from the same parent trained on just as long, with the same loss and settings, and "
+            "not compressed.",
+            folded=True,
+        ),
         *_harms(),
         Block(
             "storage",
@@ -125,8 +134,11 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
                 f"cam_{method}",
                 "tables",
                 f"Scores of the activation maps ({_method(method)})",
-                "Deletion: less is better; insertion: more is better. A score means something only "
-                "above the controls, which know no network; intervals are over images.",
+                "More is better. Insertion and deletion (Petsiuk et al. 2018) are net of a random "
+                "map on the same network, at probabilities calibrated by temperature, so that a "
+                "network's confidence alone moves neither; ROAD (Rong et al. 2022) counts "
+                "decisions alone. A score means something only above the controls, which know no "
+                "network.",
                 "cam",
                 method,
             )

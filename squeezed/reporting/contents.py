@@ -8,6 +8,7 @@ import pandas as pd
 from squeezed.data.dataset import Dataset
 from squeezed.reporting.blocks import Block, blocks_of
 from squeezed.reporting.columns import PERFORMANCE, STORAGE, TRAINING
+from squeezed.reporting.continued import continued_table
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_adversarial import draw_adversarial
 from squeezed.reporting.figure_cam import draw_cam, randomisation_test
@@ -68,6 +69,7 @@ TABLES: dict[str, Callable[[Block, Sources], Table | None]] = {
     "variants": lambda b, s: side_by_side(b.key, s.experiment),
     "performance": lambda b, s: make_table(b.key, s.experiment, PERFORMANCE, s.lenses),
     "changes": lambda b, s: make_table(b.key, s.experiment, CHANGES),
+    "continued": lambda b, s: continued_table(b.key, s.experiment),
     "calibration": lambda b, s: make_table(b.key, s.experiment, CALIBRATION),
     "classes": lambda b, s: classes_table(b.key, s.experiment, s.class_words),
     "corruptions": lambda b, s: make_table(b.key, s.experiment, CORRUPTIONS),

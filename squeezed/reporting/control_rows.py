@@ -25,7 +25,9 @@ def add_control_rows(
         words: [_cell(experiment, column, name_of(column)) for column in table.columns]
         for words, name_of in controls.items()
     }
-    known = {words: cells for words, cells in rows.items() if any(cell.sort for cell in cells)}
+    known = {
+        words: cells for words, cells in rows.items() if any(c.sort is not None for c in cells)
+    }
     if not known:
         return table
     extra: list[dict[str, object]] = [

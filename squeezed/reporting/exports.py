@@ -28,7 +28,12 @@ METRICS = {
     "tsne": ("trustworthiness", "map_knn_accuracy"),
     "corruptions": ("mean_corruption_error",),
     "unfamiliar": ("auroc_confidence",),
-    "cam": ("guided_backprop_share_on_object", "guided_backprop_insertion_auc"),
+    "cam": (
+        "guided_backprop_share_on_object",
+        "guided_backprop_insertion_net",
+        "guided_backprop_deletion_net",
+        "guided_backprop_road",
+    ),
 }
 """What `dvc metrics` shows beside the attacks: a mean over seeds of each, with its interval."""
 GATE = "diagnostics"

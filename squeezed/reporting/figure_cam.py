@@ -17,10 +17,11 @@ from squeezed.data.dataset import Dataset
 from squeezed.reporting.blocks import MAP_METHODS
 from squeezed.reporting.estimates import metric
 from squeezed.reporting.experiment import Experiment
-from squeezed.reporting.measures import maps_depend_on_weights
+from squeezed.reporting.measures import randomisation_excess
+from squeezed.reporting.scores import maps_depend_on_weights
 from squeezed.reporting.style import GRID, INK, MUTED, picture_grid, styled, to_svg
 from squeezed.reporting.vocabulary import in_words
-from squeezed.reporting.wording import percent, plain
+from squeezed.reporting.wording import percent, plain, with_interval
 
 SHOWN, SHOWN_ACROSS = 6, 2
 """Images: as columns, and as rows."""
@@ -69,18 +70,24 @@ def choose_shown(labels: Sequence[int] | NDArray[np.integer], count: int) -> NDA
 
 
 def randomisation_test(experiment: Experiment, method: str) -> str:
-    """Say whether the maps pass the randomisation test; nothing where it was not made."""
+    """Say what the randomisation test of the maps says; nothing where it was not made."""
     name = MAP_METHODS.get(method, method)
     randomised = metric(experiment, "baseline", "cam", f"{method}_randomised_rank_correlation")
     unrelated = metric(experiment, "baseline", "cam", f"{method}_unrelated_rank_correlation")
-    passed = maps_depend_on_weights(experiment, method)
-    if randomised is None or unrelated is None:
+    excess = randomisation_excess(experiment, method)
+    if randomised is None or unrelated is None or excess is None:
         return ""
+    passed = maps_depend_on_weights(experiment, method)
+    verdict, follows = {
+        True: ("passed", ""),
+        False: ("failed", f", so that {name} shows the image more than what was learned"),
+        None: ("undecided", ": too few images to tell whether that is more than nothing"),
+    }[passed]
     return (
-        f"Randomisation test (Adebayo et al. 2018) {'passed' if passed else 'failed'}: maps of the "
-        "same network with all its layers re-initialised still correlate with these by "
-        f"{plain(randomised.value)} (maps of two unrelated images: {plain(unrelated.value)})"
-        + ("." if passed else f", so that {name} shows the image more than what was learned.")
+        f"Randomisation test (Adebayo et al. 2018) {verdict}: maps of the same network with all "
+        f"its layers re-initialised correlate with these by {plain(randomised.value)}, maps of two "
+        f"unrelated images by {plain(unrelated.value)} "
+        f"(difference {with_interval(excess, plain)}){follows}."
     )
 
 

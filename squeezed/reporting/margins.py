@@ -10,6 +10,8 @@ SIZE_MARGIN = 1.02
 """Files that differ by less than 2 % count as equally large."""
 SCORE_MARGIN = 0.02
 """Silhouettes and areas under curves that differ by less than 0.02 count as equal."""
+CORRELATION_MARGIN = 0.1
+"""Rank correlations of maps that differ by less than 0.1 count as equal."""
 DISTANCE_MARGIN = 0.05
 """Attack distances that differ by less than 5 % count as equal."""
 

@@ -140,8 +140,10 @@ def without_verdict(reason: str) -> str:
     return reason.removeprefix("Unreliable: ")
 
 
-def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:
-    """Return by how much longer the same image's change must be than the baseline's: the median.
+def distance_ratio(
+    experiment: Experiment, variant: str, reference: str = "baseline"
+) -> Estimate | None:
+    """Return by how much longer the same image's change must be than the reference's: the median.
 
     Of the strong attack, over the images that it fools in both. Image by image, because lengths
     differ more between images than between variants. One seed: the interval is the bootstrap's
@@ -150,7 +152,7 @@ def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:
     ratios: dict[int, pd.Series] = {}
     for seed in experiment.seeds:
         ours = experiment.frame(seed, variant, f"{experiment.strong_attack}_images.csv")
-        other = experiment.frame(seed, "baseline", f"{experiment.strong_attack}_images.csv")
+        other = experiment.frame(seed, reference, f"{experiment.strong_attack}_images.csv")
         if ours is None or other is None:
             continue
         both = ours.merge(other, on="index", suffixes=("", "_baseline")).set_index("index")
@@ -169,14 +171,10 @@ def distance_ratio(experiment: Experiment, variant: str) -> Estimate | None:
     return Estimate(float(np.median(images)), float(low), float(high), None, basis, n)
 
 
-def maps_depend_on_weights(experiment: Experiment, method: str) -> bool | None:
-    """Return whether a method's maps pass the randomisation test (Adebayo et al. 2018), or None.
+def randomisation_excess(experiment: Experiment, method: str) -> Estimate | None:
+    """Return how much more the baseline's maps are like those of its re-initialised network.
 
-    They pass if maps of the baseline with every layer re-initialised are no more like those of the
-    trained network than maps of different images are like each other.
+    More than maps of different images are like each other, as a rank correlation.
     """
-    randomised = metric(experiment, "baseline", "cam", f"{method}_randomised_rank_correlation")
-    unrelated = metric(experiment, "baseline", "cam", f"{method}_unrelated_rank_correlation")
-    if randomised is None or unrelated is None:
-        return None
-    return randomised.ends[0] <= unrelated.ends[1]
+    name = f"{method}_randomisation_excess"
+    return metric(experiment, "baseline", "cam", name, images="n_randomisation_images")

@@ -7,6 +7,7 @@ have them. Changes are against the baseline: minus is worse.
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from squeezed.reporting.continued import accuracy_over_continued
 from squeezed.reporting.estimates import Estimate, metric
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.harms import harm_warnings
@@ -103,8 +104,20 @@ def _accuracy_sentence(experiment: Experiment) -> str:
         ends = f"between {ends} and {with_interval(changes[best], points)} ({in_words(best)})"
     return (
         f"The uncompressed network classifies {with_spread(base, percent)} of the test images "
-        f"correctly; compression changes that by {ends}."
+        f"correctly; compression changes that by {ends}{_over_continued(experiment)}."
     )
+
+
+def _over_continued(experiment: Experiment) -> str:
+    """Say what is left of the changes where the training that follows compression has a control."""
+    changes = _known(experiment, accuracy_over_continued)
+    if not changes:
+        return ""
+    told = [f"{in_words(v)} {with_interval(changes[v], points)}" for v in changes]
+    if len(told) > NAMED_AT_MOST:
+        ends = sorted(change.value for change in changes.values())
+        told = [f"{len(told)} variants {points(ends[0])} to {points(ends[-1])}"]
+    return f"; against the same network trained on just as long: {listed(told)}"
 
 
 def _size_sentence(experiment: Experiment) -> str:

@@ -4,6 +4,7 @@ from functools import partial
 
 from squeezed.reporting.control_rows import add_control_rows
 from squeezed.reporting.experiment import Experiment
+from squeezed.reporting.not_scored import with_not_scored
 from squeezed.reporting.tables import Column, Table, make_table
 from squeezed.reporting.wording import Format, percent, plain
 
@@ -14,8 +15,22 @@ CONTROL_NAMES = {
 }
 SCORES = (
     ("share_on_object", "On the object", "Share of the map's weight that lies on the object"),
-    ("insertion_auc", "Insertion", "Area under the curve; more is better"),
-    ("deletion_auc", "Deletion", "Area under the curve; less is better"),
+    (
+        "insertion_net",
+        "Insertion",
+        "Area under the curve, above that of a random map on the same network; more is better",
+    ),
+    (
+        "deletion_net",
+        "Deletion",
+        "Area under the curve, below that of a random map on the same network; more is better",
+    ),
+    (
+        "road",
+        "ROAD",
+        "Class still predicted without the least relevant pixels − without the most relevant ones; "
+        "between −1 and 1, more is better",
+    ),
 )
 AGREEMENT = (
     ("rank_correlation", "Like the baseline's", "Rank correlation with the baseline's map"),
@@ -42,6 +57,7 @@ def cam_table(key: str, experiment: Experiment, method: str) -> Table | None:
     table = make_table(key, experiment, columns)
     if table is None:
         return None
+    table = with_not_scored(table, experiment, "cam", f"{method}_road", "maps")
     return add_control_rows(
         table,
         experiment,

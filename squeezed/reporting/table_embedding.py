@@ -3,6 +3,7 @@
 from squeezed.reporting.columns import EMBEDDING
 from squeezed.reporting.control_rows import add_control_rows
 from squeezed.reporting.experiment import Experiment
+from squeezed.reporting.not_scored import with_not_scored
 from squeezed.reporting.tables import Column, Table, make_table
 
 
@@ -11,6 +12,7 @@ def embedding_table(key: str, experiment: Experiment) -> Table | None:
     table = make_table(key, experiment, EMBEDDING)
     if table is None:
         return None
+    table = with_not_scored(table, experiment, "embedding", "knn_accuracy", "features")
     return add_control_rows(
         table,
         experiment,

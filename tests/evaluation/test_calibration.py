@@ -9,17 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from squeezed.evaluation.calibration import (
-    SHARPEST,
     adaptive_calibration_error,
     brier_scores,
     calibration_metrics,
     expected_calibration_error,
-    fit_temperature,
     negative_log_likelihoods,
-    probabilities,
     reliability,
     write_reliability,
 )
+from squeezed.statistics.temperature import SHARPEST, fit_temperature, probabilities
 
 
 def drawn(seed: int, n: int = 400, classes: int = 5, scale: float = 2.0):

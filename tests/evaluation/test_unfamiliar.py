@@ -11,7 +11,6 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from squeezed.data.photographs import read_photographs
 from squeezed.data.tensor_file import write_tensor_dataset
-from squeezed.evaluation.calibration import probabilities
 from squeezed.evaluation.unfamiliar import (
     Scores,
     auroc,
@@ -24,6 +23,7 @@ from squeezed.evaluation.unfamiliar import (
 )
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.results import exact_part, read_result
+from squeezed.statistics.temperature import probabilities
 from tests.evaluation.workplace import run, write_linear, write_pictures
 
 

@@ -66,6 +66,15 @@ def vgg() -> fx.GraphModule:
     return twin_of(vgg_network(), (SIZE, SIZE))
 
 
+OPTIONS = {
+    "mean_colour": [0.0] * 3,
+    "steps": 4,
+    "road_shares": [0.5],
+    "temperature": 1.0,
+    "seed": 0,
+}
+
+
 def ones(n: int) -> Tensor:
     return torch.ones(n, dtype=torch.int64)
 
@@ -77,9 +86,7 @@ def test_a_network_that_looks_at_one_pixel_is_found_out(one_pixel, images, metho
     highest = maps[method].reshape(6, -1).argmax(axis=1)
     mask = np.zeros((6, SIZE, SIZE), dtype=bool)
     mask[:, PIXEL[0], PIXEL[1]] = True
-    scores = map_scores(
-        one_pixel, pictures, maps, mask, mean_colour=[0.0] * 3, steps=SIZE * SIZE, seed=0
-    )
+    scores = map_scores(one_pixel, pictures, maps, mask, **OPTIONS | {"steps": SIZE * SIZE})
     if method == "guided_backprop":
         assert (highest == PIXEL[0] * SIZE + PIXEL[1]).all()
         assert (scores["guided_backprop_share_on_object"] == 1).all()
@@ -87,6 +94,8 @@ def test_a_network_that_looks_at_one_pixel_is_found_out(one_pixel, images, metho
         np.testing.assert_allclose(scores["guided_backprop_deletion_auc"], 0.5, atol=0.005)
         assert (scores["guided_backprop_deletion_auc"] < scores["random_deletion_auc"]).all()
         assert (scores["guided_backprop_insertion_auc"] > scores["random_insertion_auc"]).all()
+        assert (scores["guided_backprop_insertion_net"] > 0).all()
+        assert (scores["guided_backprop_deletion_net"] > 0).all()
     else:  # one channel, so that Grad-CAM shows where it is bright: no knowledge of the pixel
         assert scores["grad_cam_share_on_object"].max() < 0.05
     for control in CONTROLS:
@@ -281,17 +290,31 @@ def _weights(first: nn.Module, second: nn.Module):
 def test_a_map_that_is_the_same_all_over_has_no_score(one_pixel, images):
     maps = np.random.default_rng(0).random((6, SIZE, SIZE)).astype(np.float32)
     maps[2] = 0.5
-    scores = map_scores(
-        one_pixel,
-        Pictures(images, ones(6)),
-        {"grad_cam": maps},
-        None,
-        mean_colour=[0.0] * 3,
-        steps=4,
-        seed=0,
-    )
-    for score in ("grad_cam_deletion_auc", "grad_cam_insertion_auc"):
-        assert np.isnan(scores[score]).tolist() == [False, False, True, False, False, False]
+    # Enlarging leaves rounding behind: that orders no pixels either.
+    maps[4] = 0.5 + 1e-7 * np.random.default_rng(1).random((SIZE, SIZE))
+    mask = np.zeros((6, SIZE, SIZE), dtype=bool)
+    mask[:, 4:8, 4:8] = True
+    pictures = Pictures(images, ones(6))
+    scores = map_scores(one_pixel, pictures, {"grad_cam": maps}, mask, **OPTIONS)
+    scores |= agreement({"grad_cam": maps}, {"grad_cam": maps}, pictures, seed=0)
+    ours = {name: values for name, values in scores.items() if name.startswith("grad_cam_")}
+    assert {"grad_cam_road", "grad_cam_insertion_net", "grad_cam_share_on_object"} <= ours.keys()
+    for name, values in ours.items():
+        assert np.isnan(values).tolist() == [False, False, True, False, True, False], name
+
+
+def test_net_scores_are_over_the_random_map_of_the_same_network(vgg, images):
+    pictures = Pictures(images, torch.tensor([0, 1, 2, 3, 0, 1]))
+    maps = {"grad_cam": attribution_maps(vgg, pictures, "grad_cam")}
+    maps["grad_cam"] += np.float32(0.01) * control_maps("centre", images, seed=0).numpy()
+    noise = control_maps("random", images, seed=0).numpy()
+    scores = map_scores(vgg, pictures, maps | {"noise": noise}, None, **OPTIONS)
+    for source in ("grad_cam", "centre", "edge"):
+        for area, sign in (("insertion", 1), ("deletion", -1)):
+            above = scores[f"{source}_{area}_auc"] - scores[f"random_{area}_auc"]
+            np.testing.assert_allclose(scores[f"{source}_{area}_net"], sign * above)
+    # The random map itself is worth nothing.
+    assert not scores["noise_insertion_net"].any() and not scores["noise_deletion_net"].any()
 
 
 def test_objects(tmp_path):

@@ -29,6 +29,7 @@ SETTINGS = {
         "methods": ["guided_backprop", "grad_cam"],
         "layer": None,
         "steps": 4,
+        "road_shares": [0.2, 0.5],
         "object": "ink",
         "masks": None,
         "randomisation_images": 4,
@@ -141,7 +142,12 @@ def explain(
             [
                 f"{source}_{score}"
                 for source in ("guided_backprop", "grad_cam", "random", "centre", "edge")
-                for score in ("deletion_auc", "insertion_auc", "share_on_object")
+                for score in ("deletion_auc", "insertion_auc", "road", "share_on_object")
+            ]
+            + [
+                f"{source}_{area}_net"
+                for source in ("guided_backprop", "grad_cam", "centre", "edge")
+                for area in ("deletion", "insertion")
             ]
             + ["guided_backprop_rank_correlation", "grad_cam_rank_correlation"],
         ),

@@ -90,6 +90,22 @@ def test_alignment_of_unrelated_maps_says_so(generator):
     assert disparity > 0.9
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-6])
+def test_features_without_spread_have_a_map_without_scores(generator, noise):
+    """Rounding is no spread: it would be mapped, and trusted, as if it meant something."""
+    features = np.full((120, 4), 3.0) + noise * generator.random((120, 4))
+    labels = np.arange(120) % 2
+    maps = tsne_maps(features, perplexity=10, random_runs=2, seed=0, threads=1)
+    drawn, *runs = score_maps(features, [maps.drawn, *maps.random_runs], labels, 5)
+    assert np.isnan(drawn["trustworthiness"]).all() and np.isnan(drawn["map_knn_accuracy"]).all()
+    assert set(spread_fields(runs).values()) == {None}
+    target = generator.normal(size=(120, 2))
+    for moved, other in ((maps.drawn, target), (target, maps.drawn)):
+        aligned, disparity = align(moved, other)
+        assert disparity is None
+        np.testing.assert_array_equal(aligned, moved)
+
+
 def test_too_few_images_for_the_perplexity_are_refused(generator):
     features = generator.normal(size=(90, 4))
     with pytest.raises(UserError, match=r"at least 91 images.*tsne.perplexity to 29 or less"):

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from squeezed.networks import VGG6
 from squeezed.paper import printed
 from squeezed.paper.calculations import (
+    MB,
+    MIB,
+    TABLE_MB,
     ablation_saving,
     adam_reach,
     algorithm_one_as_printed,
@@ -31,6 +35,26 @@ def test_sizes_give_back_the_parameters_they_were_made_from() -> None:
     eight, rest = 2_000_000, 300_000
     sizes = 4 * (eight + rest) / 1e6, (eight + 4 * rest) / 1e6
     assert eight_bit_parameters(*sizes, 1e6) == pytest.approx((eight, rest))
+
+
+def test_table_ones_unit_makes_its_files_those_of_its_networks() -> None:
+    """Only the fully connected layers in 8 bits, in thousands of KiB: within a thousandth."""
+    small, large = printed.TABLE_ONE["cifar10"], printed.TABLE_ONE["imagenet"]
+    sizes = [(rows["baseline"].size_mb, rows["quantized"].size_mb) for rows in (small, large)]
+    state = VGG6(10).state_dict()
+    elsewhere = sum(
+        tensor.numel()
+        for name, tensor in state.items()
+        if not name.startswith("classifier") and not name.endswith("num_batches_tracked")
+    )
+    _, rest = eight_bit_parameters(*sizes[0], TABLE_MB)
+    assert rest == pytest.approx(elsewhere, rel=1e-3)
+    linear = linear_parameters(printed.VGG16_FULLY_CONNECTED)
+    eight, _ = eight_bit_parameters(*sizes[1], TABLE_MB)
+    assert eight == pytest.approx(linear, rel=1e-3)
+    for unit in (MB, MIB):
+        assert abs(eight_bit_parameters(*sizes[0], unit)[1] / elsewhere - 1) > 0.02
+        assert abs(eight_bit_parameters(*sizes[1], unit)[0] / linear - 1) > 0.02
 
 
 def adam_moves(gradients: np.ndarray, rate: float = 0.5e-4) -> np.ndarray:

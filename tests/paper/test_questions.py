@@ -74,7 +74,7 @@ def test_explanations(tmp_path: Path) -> None:
     assert "Control: neighbours among the pixels themselves" in cluster
     assert found["Are the quantized model's clusters the most distinct?"].startswith("No.")
     localised = found["Is localisation preserved, and even enhanced?"]
-    assert localised.startswith("Yes") and "a random map scores 0.500" in localised
+    assert localised.startswith("Yes") and "better than a random one by 0.200" in localised
     worse = answers(tmp_path / "b", MadeUp(map_knn={"ablated": (0.8, 0.004)}))
     answer = worse["Do compressed models cluster as well?"]
     assert answer.startswith("Not altogether. Ablated differs by −") and "Pruned" not in answer

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -342,11 +343,49 @@ def test_localisation(tmp_path: Path) -> None:
     assert judged(tmp_path / "edge", key, edge).verdict is Verdict.NOT_SUPPORTED
 
 
-@pytest.mark.parametrize("correlation", [0.6, 0.2])
-def test_maps_that_ignore_the_weights_are_doubted(tmp_path: Path, correlation: float) -> None:
-    better = MadeUp(on_object={"quantized": (0.6, 0.005)}, randomised_correlation=correlation)
-    verdict = judged(tmp_path, "localisation", better).verdict
-    assert verdict is (Verdict.NOT_SUPPORTED if correlation > 0.3 else Verdict.REPRODUCED)
+@pytest.mark.parametrize(
+    ("correlation", "half", "expected"),
+    [
+        (0.6, 0.02, Verdict.NOT_SUPPORTED),
+        (0.2, 0.02, Verdict.REPRODUCED),
+        (0.2, 0.3, Verdict.UNDECIDED),
+        (0.6, 0.3, Verdict.UNDECIDED),
+    ],
+)
+def test_maps_that_ignore_the_weights_are_doubted(
+    tmp_path: Path, correlation: float, half: float, expected: Verdict
+) -> None:
+    better = MadeUp(
+        on_object={"quantized": (0.6, 0.005)},
+        randomised_correlation=correlation,
+        randomised_half=half,
+    )
+    judgement = judged(tmp_path, "localisation", better)
+    assert judgement.verdict is expected
+    if expected is Verdict.UNDECIDED:
+        assert "depend on what was learned is undecided" in judgement.reason
+        assert "test images instead of 100" in judgement.needs
+
+
+@pytest.mark.parametrize(
+    "scores", [{}, {"on_object": dict.fromkeys(COMPRESSED, (0.3, 0.005))}], ids=["partly", "lost"]
+)
+def test_maps_that_fail_support_nothing_whatever_they_score(
+    tmp_path: Path, scores: dict[str, Any]
+) -> None:
+    judgement = judged(tmp_path, "localisation", MadeUp(**scores, randomised_correlation=0.6))
+    assert judgement.verdict is Verdict.NOT_SUPPORTED
+    assert judgement.reason.startswith("With every layer re-initialised")
+
+
+@pytest.mark.parametrize("area", ["insertion", "deletion"])
+def test_maps_that_are_no_better_than_random_ones_are_doubted(tmp_path: Path, area: str) -> None:
+    better = {"quantized": (0.6, 0.005)}
+    for net in (0.004, -0.1):
+        made_up = MadeUp(on_object=better, **{f"{area}_net": net})
+        judgement = judged(tmp_path / str(net), "localisation", made_up)
+        assert judgement.verdict is Verdict.NOT_SUPPORTED
+        assert f"By {area}, the baseline's own maps are not clearly better" in judgement.reason
 
 
 @pytest.mark.parametrize("key", RULES)

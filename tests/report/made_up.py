@@ -120,6 +120,9 @@ class MadeUp:
     arrangement_moves: dict[str, float] = field(default_factory=dict)
     """Largest change of a pixel when the gradient is taken as PyTorch's 8-bit layers give it."""
     randomised_correlation: float = 0.2
+    randomised_half: float = 0.02
+    insertion_net: float = 0.2
+    deletion_net: float = 0.1
 
     def write(
         self,
@@ -313,14 +316,21 @@ class MadeUp:
         write_result(
             folder / "cam.json",
             n
-            | _triple("guided_backprop_insertion_auc", 0.7, 0.005)
-            | _triple("guided_backprop_deletion_auc", 0.3, 0.005)
+            | _triple("guided_backprop_insertion_net", self.insertion_net, 0.005)
+            | _triple("guided_backprop_deletion_net", self.deletion_net, 0.005)
+            | _triple("guided_backprop_road", 0.3, 0.005)
             | _triple("guided_backprop_share_on_object", share, share_half)
-            | {"edge_share_on_object": self.edge_on_object, "random_insertion_auc": 0.5}
+            | {"edge_share_on_object": self.edge_on_object, "random_road": 0.0}
             | _triple(
                 "guided_backprop_randomised_rank_correlation", self.randomised_correlation, 0.02
             )
-            | _triple("guided_backprop_unrelated_rank_correlation", 0.25, 0.02),
+            | _triple("guided_backprop_unrelated_rank_correlation", 0.25, 0.02)
+            | {"n_randomisation_images": 100}
+            | _triple(
+                "guided_backprop_randomisation_excess",
+                self.randomised_correlation - 0.25,
+                self.randomised_half,
+            ),
             provenance=PROVENANCE,
         )
 
