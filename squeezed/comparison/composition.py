@@ -9,6 +9,7 @@ from squeezed.comparison.tflite_layers import tflite_layers
 from squeezed.foundation.errors import UserError
 from squeezed.graphs.engines import open_engine
 from squeezed.graphs.foreign.core import Core, OnnxCore
+from squeezed.graphs.foreign.onnx_file import model_files
 from squeezed.graphs.foreign.tflite_core import TfliteCore
 from squeezed.graphs.layers import list_layers, totals
 from squeezed.graphs.sizes import gzipped_bytes, size_bytes
@@ -90,13 +91,16 @@ def layer_table(original: Composition, compressed: Composition) -> pd.DataFrame:
 def file_table(
     paths: list[Path], compositions: list[Composition], latencies: list[float]
 ) -> pd.DataFrame:
-    """Return one row for each file: size, parameters, latency, precision of its layers."""
+    """Return one row for each file: size, parameters, latency, precision of its layers.
+
+    Sizes count weights that lie in files beside the model.
+    """
     return pd.DataFrame(
         {
             "model": ["original", "compressed"],
             "file": [path.name for path in paths],
-            "size_bytes": [size_bytes(path) for path in paths],
-            "gzipped_bytes": [gzipped_bytes(path) for path in paths],
+            "size_bytes": [sum(map(size_bytes, model_files(path))) for path in paths],
+            "gzipped_bytes": [sum(map(gzipped_bytes, model_files(path))) for path in paths],
             "parameters": [each.parameters for each in compositions],
             "nonzero_parameters": [each.nonzero_parameters for each in compositions],
             "layers": [len(each.layers) for each in compositions],
