@@ -93,11 +93,11 @@ def file_table(
 ) -> pd.DataFrame:
     """Return one row for each file: size, parameters, latency, precision of its layers.
 
-    Sizes count weights that lie in files beside the model.
+    The original's is the first. Sizes count weights that lie in files beside the model.
     """
     return pd.DataFrame(
         {
-            "model": ["original", "compressed"],
+            "model": ["original", "compressed"][: len(paths)],
             "file": [path.name for path in paths],
             "size_bytes": [sum(map(size_bytes, model_files(path))) for path in paths],
             "gzipped_bytes": [sum(map(gzipped_bytes, model_files(path))) for path in paths],
