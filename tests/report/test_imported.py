@@ -10,6 +10,7 @@ import pytest
 
 from squeezed.data import open_dataset
 from squeezed.foundation.results import write_result
+from squeezed.paper.lens import LENS
 from squeezed.reporting.collection import collect
 from squeezed.reporting.document import compose
 from squeezed.reporting.experiment import Experiment
@@ -28,6 +29,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "int8": FOREIGN | {"path": "theirs_int8.onnx"},
     "ours": {"step": "quantize", "makes": "graph", "parent": "baseline"},
 }
+# As a configuration without one is completed.
+SETTINGS = settings_of("digits", RECIPES) | {"architecture": None}
 N, LAYERS = 200, 3
 
 
@@ -78,8 +81,7 @@ def written(folder: Path, layers: int = LAYERS) -> Experiment:
     for variant, size in (("baseline", 1000), ("int8", 1500)):
         path = seed / variant / "import.json"
         write_result(path, {"original_size_bytes": size}, provenance=PROVENANCE)
-    settings = settings_of("digits", RECIPES)
-    (experiment,) = collect(folder, None, {"digits": settings})
+    (experiment,) = collect(folder, None, {"digits": SETTINGS})
     return experiment
 
 
@@ -134,7 +136,7 @@ def test_the_page_shows_them_and_nothing_without_imports(tmp_path: Path) -> None
     data = open_dataset(tmp_path / "data/digits.safetensors")
     drawing = draw_changed(experiment, data, data.class_names)
     assert drawing is not None and "4 broken, 2 fixed, 1 other wrong" in drawing
-    document = compose([experiment], {"digits": settings_of("digits", RECIPES)}, tmp_path / "data")
+    document = compose([experiment], {"digits": SETTINGS}, tmp_path / "data", [LENS])
     write_report(document, TEMPLATES, tmp_path / "out")
     page = (tmp_path / "out/report.html").read_text()
     for words in ("What became of each layer", "The images whose prediction changed", "Broken"):
