@@ -12,7 +12,6 @@ from squeezed.comparison.composition import (
     composition_of,
     file_table,
     layer_table,
-    sentences_on_files,
 )
 from squeezed.comparison.divergence import COLUMNS, IMAGES, divergence_table
 from squeezed.comparison.image_by_image import Answers, answers_of
@@ -21,7 +20,11 @@ from squeezed.comparison.pair import open_together, reading_of
 from squeezed.comparison.pictures import Pictures, pictures_of
 from squeezed.comparison.preprocessing_check import PreprocessingCheck, checked_on_some
 from squeezed.comparison.tables import WORST, changed_table, class_table, summary_table
-from squeezed.comparison.wording import sentences_on_answers, sentences_on_divergence
+from squeezed.comparison.wording import (
+    sentences_on_answers,
+    sentences_on_divergence,
+    sentences_on_files,
+)
 from squeezed.graphs.foreign.model import ForeignModel
 from squeezed.graphs.foreign.signature import Layout
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from squeezed.comparison.composition import sentences_on_files
+from squeezed.comparison.wording import sentences_on_files
 from squeezed.configuration.recipes import BASELINE
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.tables import Cell, Column, Table
