@@ -1,6 +1,7 @@
 """What became of each layer in files that other tools made, and what that sums up to."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -88,7 +89,7 @@ def _cells(rows: pd.DataFrame, variants: Sequence[str]) -> list[Cell]:
     return cells
 
 
-def _precision(stored: object, executed: object) -> Cell:
+def _precision(stored: Any, executed: Any) -> Cell:
     if pd.isna(stored):
         return Cell(NONE)
     text = str(stored) if stored == executed else f"{stored} → {executed}"
