@@ -35,8 +35,8 @@ COMPARED = $(foreach word,ORIGINAL IMAGES LABELS OUTPUTS SIZE RESIZE INTERPOLATI
   LAYOUT LIMIT THREADS,$(if $($(word)),--$(call lower,$(word))='$($(word))'))
 lower = $(shell echo $(1) | tr A-Z a-z)
 
-compare: setup  ## Compare ORIGINAL= with COMPRESSED= on IMAGES= (more words: docs/compare.md)
-	@python scripts/compare.py $(COMPARED) --compressed $(COMPRESSED) \
+compare: setup  ## Compare ORIGINAL= with COMPRESSED= on IMAGES=, or look at it alone (docs/compare.md)
+	@python scripts/compare.py $(COMPARED) $(if $(COMPRESSED),--compressed $(COMPRESSED)) \
 	  $(if $(CHANNEL_ORDER),--channel-order=$(CHANNEL_ORDER)) $(if $(NAME),--name=$(NAME)) \
 	  $(if $(EFFORT),--effort=$(EFFORT))
 

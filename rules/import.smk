@@ -1,4 +1,19 @@
 # Graphs that somebody else made.
+ANALYSES["import"] = lambda name, variant: (
+    ["import.json"] if RECIPES[name][variant].step == "import" else []
+)
+ANALYSES["compare_layers"] = lambda name, variant: (
+    ["layer_divergence.json"] if variant in imported_beside(name) else []
+)
+
+
+def imported_beside(name):
+    """The experiment's imported variants that stand beside its baseline."""
+    return [
+        variant
+        for variant, recipe in RECIPES[name].items()
+        if recipe.step == "import" and variant != BASELINE
+    ]
 
 
 rule import_graph:
@@ -27,3 +42,32 @@ rule import_graph:
         "Import the {wildcards.variant} graph of {wildcards.experiment}, seed {wildcards.seed}"
     shell:
         command("import_graph", "dataset", "graph result", seed=True, gpu=False)
+
+
+rule compare_layers:
+    input:
+        graph=GRAPH_FILE,
+        baseline=of_baseline(GRAPH_FILE),
+        dataset=dataset_of,
+    output:
+        result=result("layer_divergence.json"),
+        layers=result("layer_divergence.csv"),
+    log:
+        log_file("compare_layers.log"),
+    benchmark:
+        log_file("compare_layers.benchmark.tsv")
+    wildcard_constraints:
+        experiment=where(imported_beside),
+    conda:
+        "../envs/deployment.yaml"
+    threads: threads_of
+    resources:
+        mem_mb=memory_mb(1500),
+        runtime=minutes(10),
+    params:
+        settings=settings("threads"),
+        code=code("compare_layers"),
+    message:
+        "Compare the layers of {wildcards.variant} with the baseline's, {wildcards.experiment}, seed {wildcards.seed}"
+    shell:
+        command("compare_layers", "graph baseline dataset", "result layers", gpu=False)

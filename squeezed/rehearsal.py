@@ -156,8 +156,9 @@ def rehearsed(experiment: Mapping[str, Any], dataset: Dataset) -> Iterator[Rehea
         UserError: if a recipe cannot be made, naming the variant.
     """
     recipes = recipes_of(experiment)
+    # None where all variants are imported: there is nothing to build.
     architecture = experiment["architecture"]
-    if architecture["weights"] is not None:
+    if architecture is not None and architecture["weights"] is not None:
         # What pretrained weights do not fit is said now; the rehearsal itself is of random ones.
         trained = recipes[BASELINE].settings.get("epochs", 1) > 0
         create_classifier(architecture, dataset, seed=0, trained=trained)
@@ -167,7 +168,7 @@ def rehearsed(experiment: Mapping[str, Any], dataset: Dataset) -> Iterator[Rehea
         device="cpu",
         threads=1,
         resume_path=None,
-        architecture={**architecture, "weights": None},
+        architecture=architecture and {**architecture, "weights": None},
     )
     made: dict[str, Rehearsed] = {}
     for name, recipe in track(recipes.items(), "recipes rehearsed", total=len(recipes)):

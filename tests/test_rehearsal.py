@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from onnxruntime.quantization import quantize_dynamic
 
 import squeezed.rehearsal
 from squeezed.configuration.recipes import recipes_of
@@ -14,6 +15,7 @@ from squeezed.foundation.errors import UserError
 from squeezed.rehearsal import pass_ms_per_image, rehearse, rehearsed
 from squeezed.training.batches import batch_length, batches_per_epoch, smallest_share
 from tests.configuration.test_recipes import experiment
+from tests.foreign.models import classifier, saved
 
 SIZE = (16, 16)
 TINY = {"name": "vgg6", "arguments": {"widths": [4, 4, 4, 4, 8, 8], "hidden_features": [16, 16]}}
@@ -71,6 +73,18 @@ def test_batch_norms_of_single_values_are_refused_before_training(dataset, batch
 )
 def test_what_can_be_trained_passes(dataset, architecture, training):
     assert baseline_of(section(architecture, **training), dataset).network
+
+
+def test_files_of_others_need_no_architecture(dataset, tmp_path):
+    source, target = saved(classifier(size=SIZE, classes=2), tmp_path), tmp_path / "int8.onnx"
+    quantize_dynamic(source, target)
+    recipes = {
+        "baseline": {"step": "import", "path": str(source)},
+        "int8": {"step": "import", "path": str(target)},
+    }
+    wanted = experiment(recipes) | {"architecture": None}
+    made = {each.recipe.name: each for each in rehearsed(wanted, dataset)}
+    assert list(made) == ["baseline", "int8"] and made["int8"].network is None
 
 
 def test_more_processes_than_images_of_a_batch_are_refused(dataset):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -13,24 +12,20 @@ from squeezed.comparison.composition import (
     composition_of,
     file_table,
     layer_table,
-    sentences_on_files,
 )
 from squeezed.comparison.divergence import COLUMNS, IMAGES, divergence_table
 from squeezed.comparison.image_by_image import Answers, answers_of
 from squeezed.comparison.latency import latencies_ms
-from squeezed.comparison.pair import Reading, open_together
+from squeezed.comparison.pair import open_together, reading_of
 from squeezed.comparison.pictures import Pictures, pictures_of
-from squeezed.comparison.preprocessing_check import (
-    IMAGES as CHECKED_IMAGES,
-)
-from squeezed.comparison.preprocessing_check import (
-    PreprocessingCheck,
-    check_preprocessing,
-)
+from squeezed.comparison.preprocessing_check import PreprocessingCheck, checked_on_some
 from squeezed.comparison.tables import WORST, changed_table, class_table, summary_table
-from squeezed.comparison.wording import sentences_on_answers, sentences_on_divergence
+from squeezed.comparison.wording import (
+    sentences_on_answers,
+    sentences_on_divergence,
+    sentences_on_files,
+)
 from squeezed.graphs.foreign.model import ForeignModel
-from squeezed.graphs.foreign.preprocessing import Preprocessing
 from squeezed.graphs.foreign.signature import Layout
 
 
@@ -127,16 +122,16 @@ def compare(
         >>> found.summary  # doctest: +SKIP
     """
     pictures = pictures_of(images, labels, limit=limit)
-    preprocessing = Preprocessing(
-        (float(range[0]), float(range[1])), _numbers(mean), _numbers(std), channel_order
-    )
-    reading = Reading(
-        preprocessing,
-        (size, size) if isinstance(size, int) else size,
-        resize,
-        interpolation,
-        layout,
-        None if outputs is None else str(outputs),
+    reading = reading_of(
+        size=size,
+        resize=resize,
+        interpolation=interpolation,
+        range=range,
+        mean=mean,
+        std=std,
+        channel_order=channel_order,
+        layout=layout,
+        outputs=outputs,
     )
     paths = [Path(original), Path(compressed)]
     models, notes = open_together(paths, pictures, reading, threads)
@@ -153,11 +148,7 @@ def compare_models(
     """Compare two models that were opened together (`squeezed.comparison.pair`)."""
     original, compressed = models
     answers = answers_of(original, compressed, pictures, "comparing")
-    chosen = np.unique(np.linspace(0, len(pictures) - 1, CHECKED_IMAGES).astype(int))
-    some = pictures.images(chosen)
-    check = None
-    if pictures.labels is not None:
-        check = check_preprocessing(original, some, pictures.labels[chosen])
+    some, check = checked_on_some(original, pictures)
     compositions = [
         composition_of(path, model.core, threads) for path, model in zip(paths, models, strict=True)
     ]
@@ -197,7 +188,3 @@ def compare_models(
         answers=answers,
         pictures=pictures,
     )
-
-
-def _numbers(values: float | Sequence[float]) -> tuple[float, ...]:
-    return (float(values),) if isinstance(values, int | float) else tuple(map(float, values))

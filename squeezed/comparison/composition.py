@@ -9,16 +9,12 @@ from squeezed.comparison.tflite_layers import tflite_layers
 from squeezed.foundation.errors import UserError
 from squeezed.graphs.engines import open_engine
 from squeezed.graphs.foreign.core import Core, OnnxCore
+from squeezed.graphs.foreign.onnx_file import model_files
 from squeezed.graphs.foreign.tflite_core import TfliteCore
 from squeezed.graphs.layers import list_layers, totals
 from squeezed.graphs.sizes import gzipped_bytes, size_bytes
 
 INTEGERS = frozenset({"int8", "uint8", "int4", "uint4", "int2", "uint2"})
-SLOWER = 1.05
-"""Times the original's latency from which a sentence says so."""
-
-NOTEWORTHY = 0.95
-"""Share of the parameters below which a sentence says that some are gone; rounding zeroes a few."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +86,16 @@ def layer_table(original: Composition, compressed: Composition) -> pd.DataFrame:
 def file_table(
     paths: list[Path], compositions: list[Composition], latencies: list[float]
 ) -> pd.DataFrame:
-    """Return one row for each file: size, parameters, latency, precision of its layers."""
+    """Return one row for each file: size, parameters, latency, precision of its layers.
+
+    The original's is the first. Sizes count weights that lie in files beside the model.
+    """
     return pd.DataFrame(
         {
-            "model": ["original", "compressed"],
+            "model": ["original", "compressed"][: len(paths)],
             "file": [path.name for path in paths],
-            "size_bytes": [size_bytes(path) for path in paths],
-            "gzipped_bytes": [gzipped_bytes(path) for path in paths],
+            "size_bytes": [sum(map(size_bytes, model_files(path))) for path in paths],
+            "gzipped_bytes": [sum(map(gzipped_bytes, model_files(path))) for path in paths],
             "parameters": [each.parameters for each in compositions],
             "nonzero_parameters": [each.nonzero_parameters for each in compositions],
             "layers": [len(each.layers) for each in compositions],
@@ -105,34 +104,3 @@ def file_table(
             "latency_ms": latencies,
         }
     )
-
-
-def sentences_on_files(files: pd.DataFrame) -> list[str]:
-    """Say in words what a user would not expect of a compressed file."""
-    original, compressed = (files.iloc[k] for k in (0, 1))
-    said = []
-    layers = int(compressed["layers"])
-    stored, executed = (
-        int(compressed[f"layers_{what}_in_float"]) for what in ("stored", "executed")
-    )
-    integers = stored < layers or executed < layers
-    if stored:
-        still = "still " if integers else ""
-        said.append(f"{stored} of {layers} layers are {still}float.")
-    if executed > stored:
-        said.append(
-            f"{executed - stored} of {layers} layers are stored in 8 bits or fewer, but the engine "
-            "computes them in float."
-        )
-    ratio = float(compressed["size_bytes"] / original["size_bytes"])
-    if ratio > 1:
-        said.append(f"The file is {ratio:.2f} times as large as the original.")
-    before, after = float(original["latency_ms"]), float(compressed["latency_ms"])
-    if after > SLOWER * before:
-        said.append(
-            f"It runs slower than the original: {after:.2f} ms an image instead of {before:.2f} ms."
-        )
-    kept = float(compressed["nonzero_parameters"] / original["nonzero_parameters"])
-    if kept < NOTEWORTHY:
-        said.append(f"{1 - kept:.1%} of the parameters are gone or zero.")
-    return said

@@ -131,8 +131,11 @@ class OnnxProbe:
         for layer in weighted_nodes(copy):
             output = layer.node.output[0]
             scale = _scale_of(layer.node, constants)
-            if scale is None and layer.node.op_type in ("ConvInteger", "MatMulInteger"):
-                continue  # sums of integers whose scale is known only while it runs
+            if layer.node.op_type in ("ConvInteger", "MatMulInteger"):
+                real = _scaled(output, copy.graph)
+                if real is None:
+                    continue
+                output = real
             lowest = scale is not None and bool(np.all(scale[1] <= scale[2]))
             self.taps.append(Tap(_plain(layer.name), _plain(output), lowest))
             self._outputs.append(output)
@@ -143,6 +146,8 @@ class OnnxProbe:
 
     def activations(self, images: Floats) -> list[Floats]:
         """As `Probe.activations`."""
+        if not self._outputs:
+            return []
         signature = self._core.signature
         seen = self._model.preprocessing.apply(in_channels(images, signature.channels))
         step = self._core.fixed_batch or (1 if self._core.alone else len(seen))
@@ -204,6 +209,32 @@ class TfliteProbe:
 
 def _plain(name: str) -> str:
     return _SUFFIXES.sub("", name)
+
+
+def _scaled(sums: str, graph: onnx.GraphProto) -> str | None:
+    """Return what becomes of sums of integers whose scale is known only while the graph runs.
+
+    They are cast to floats, multiplied by the scale, and a bias may be added: what does not depend
+    on the images. None: they are not.
+    """
+    varying = {value.name for value in graph.input} - {each.name for each in graph.initializer}
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        if varying.intersection(node.input):
+            varying.update(node.output)
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    value = sums
+    for operator in ("Cast", "Mul"):
+        following = readers.get(value, [])
+        if len(following) != 1 or following[0].op_type != operator:
+            return None
+        value = following[0].output[0]
+    following = readers.get(value, [])
+    if len(following) == 1 and following[0].op_type == "Add":
+        others = set(following[0].input) - {value}
+        value = following[0].output[0] if varying.isdisjoint(others) else value
+    return str(value)
 
 
 def _scale_of(

@@ -3,6 +3,7 @@
 Only a few numbers are kept of each image, whatever the number of classes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,14 +63,10 @@ def answers_of(
     Raises:
         UserError: if an image cannot be read, or the models do not have the same classes.
     """
-    height, width = original.size
-    batch_size = int(np.clip(BATCH_PIXELS // (height * width), 1, 256))
-    columns: list[tuple[NDArray[np.generic], ...]] = []
-    batches = pictures.batches(batch_size)
-    with track(range(len(pictures)), description, total=len(pictures)) as bar:
-        for indices, images in batches:
-            columns.append(_numbers(original.logits(images), compressed.logits(images)))
-            bar.update(len(indices))
+    columns = [
+        _numbers(original.logits(images), compressed.logits(images))
+        for images in _batches(original.size, pictures, description)
+    ]
     first, second, ties_1, ties_2, sure_1, sure_2, kl = (
         np.concatenate(column) for column in zip(*columns, strict=True)
     )
@@ -83,6 +80,43 @@ def answers_of(
         compressed_confidence=sure_2.astype(np.float64),
         divergence=kl.astype(np.float64),
     )
+
+
+@dataclass
+class OwnAnswers:
+    """What one model says of each image, each of shape (n,)."""
+
+    labels: Integers | None
+    predictions: Integers
+    """The first of the classes that tie."""
+    ties: NDArray[np.bool_]
+    confidence: Floats
+
+
+def own_answers_of(model: ForeignModel, pictures: Pictures, description: str) -> OwnAnswers:
+    """Ask a model about all images, a batch at a time.
+
+    Raises:
+        UserError: if an image cannot be read.
+    """
+    columns = []
+    for images in _batches(model.size, pictures, description):
+        logits = model.logits(images)
+        sure = np.exp(_log_softmax(logits)).max(axis=1)
+        columns.append((logits.argmax(axis=1), _ties(logits), sure))
+    predictions, ties, confidence = map(np.concatenate, zip(*columns, strict=True))
+    return OwnAnswers(pictures.labels, predictions.astype(np.int64), ties, confidence)
+
+
+def _batches(
+    size: tuple[int, int], pictures: Pictures, description: str
+) -> Iterator[NDArray[np.float32]]:
+    height, width = size
+    batch_size = int(np.clip(BATCH_PIXELS // (height * width), 1, 256))
+    with track(range(len(pictures)), description, total=len(pictures)) as bar:
+        for indices, images in pictures.batches(batch_size):
+            yield images
+            bar.update(len(indices))
 
 
 def _numbers(

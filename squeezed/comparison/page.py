@@ -1,9 +1,11 @@
-"""A comparison as one HTML page that needs no other file: sentences, tables, changed images."""
+"""A comparison, or one model alone, as an HTML page that needs no other file."""
 
 import base64
 import html
 import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,8 @@ from PIL import Image
 
 from squeezed.comparison.comparison import Comparison
 from squeezed.comparison.pictures import Pictures
+from squeezed.comparison.single import Description
+from squeezed.comparison.tables import WORST
 from squeezed.foundation.files import atomic_path
 
 GALLERY = 48
@@ -55,11 +59,49 @@ def write_page(path: str | Path, comparison: Comparison, pictures: Pictures, tit
     if len(comparison.changed):
         parts += [
             f"<h2>Changed predictions ({len(comparison.changed)}), the most confident first</h2>",
-            _gallery(comparison, pictures),
+            _gallery(comparison.changed, pictures, _change),
         ]
     if len(comparison.divergence):
         parts += ["<h2>Where the layers part</h2>", _table(comparison.divergence)]
     parts += ["<h2>Precision of the layers</h2>", _table(comparison.layers)]
+    _write(path, title, parts)
+
+
+def write_description(
+    path: str | Path, description: Description, pictures: Pictures, title: str
+) -> None:
+    """Write the page of one model alone, whole or not at all.
+
+    Args:
+        path: the HTML file.
+        description: what it says.
+        pictures: those that the model was run on.
+        title: its name.
+    """
+    parts = [
+        f"<h1>{html.escape(title)}</h1>",
+        *(f"<p>{html.escape(sentence)}</p>" for sentence in description.sentences),
+        "<h2>Predictions, with 95 % intervals over images</h2>",
+        _table(description.summary.apply(_readable, axis=1)),
+        "<h2>File</h2>",
+        _table(description.files),
+    ]
+    if description.classes is not None:
+        parts += [
+            "<h2>The classes with the lowest accuracy</h2>",
+            _table(description.classes.head(WORST)),
+        ]
+    mistakes = description.mistakes
+    if mistakes is not None and len(mistakes):
+        parts += [
+            f"<h2>Mistakes ({len(mistakes)}), the most confident first</h2>",
+            _gallery(mistakes, pictures, _mistake),
+        ]
+    parts += ["<h2>Precision of the layers</h2>", _table(description.layers)]
+    _write(path, title, parts)
+
+
+def _write(path: str | Path, title: str, parts: list[str]) -> None:
     page = (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
@@ -84,20 +126,30 @@ def _table(table: pd.DataFrame) -> str:
     return table.to_html(index=False, border=0, na_rep="", float_format="{:.4g}".format)
 
 
-def _gallery(comparison: Comparison, pictures: Pictures) -> str:
-    shown = comparison.changed.head(GALLERY)
+def _gallery(
+    rows: pd.DataFrame, pictures: Pictures, caption: Callable[[dict[str, Any]], str]
+) -> str:
     places = {name: k for k, name in enumerate(pictures.names)}
     figures = []
-    for row in shown.itertuples():
-        (image,) = pictures.images(np.array([places[str(row.file)]]))
-        truth = "" if row.label is None else f", is {html.escape(str(row.label))}"
+    for row in rows.head(GALLERY).to_dict("records"):
+        (image,) = pictures.images(np.array([places[str(row["file"])]]))
         figures.append(
             f'<figure><img alt="" src="{_encoded(image)}"><figcaption>'
-            f"{html.escape(str(row.original))} → {html.escape(str(row.compressed))}{truth} "
-            f"({html.escape(str(row.kind))}, {row.original_confidence:.0%} → "
-            f"{row.compressed_confidence:.0%})</figcaption></figure>"
+            f"{html.escape(caption(row))}</figcaption></figure>"
         )
     return f'<div class="gallery">{"".join(figures)}</div>'
+
+
+def _change(row: dict[str, Any]) -> str:
+    truth = "" if row["label"] is None else f", is {row['label']}"
+    return (
+        f"{row['original']} → {row['compressed']}{truth} ({row['kind']}, "
+        f"{row['original_confidence']:.0%} → {row['compressed_confidence']:.0%})"
+    )
+
+
+def _mistake(row: dict[str, Any]) -> str:
+    return f"{row['prediction']} ({row['confidence']:.0%}), is {row['label']}"
 
 
 def _encoded(image: np.ndarray) -> str:

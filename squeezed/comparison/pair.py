@@ -1,7 +1,9 @@
 """Two models and the images that both are asked about, opened together so that they fit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -31,6 +33,31 @@ class Reading:
     layout: Layout = "auto"
     outputs: str | None = None
     """A file of the outputs' names, or `background_first`."""
+
+
+def reading_of(
+    *,
+    size: int | tuple[int, int] | None,
+    resize: int | None,
+    interpolation: str,
+    range: tuple[float, float],
+    mean: float | Sequence[float],
+    std: float | Sequence[float],
+    channel_order: Literal["RGB", "BGR"],
+    layout: Layout,
+    outputs: str | Path | None,
+) -> Reading:
+    """Return what the keywords of `squeezed.comparison.comparison.compare` say of the images."""
+    return Reading(
+        Preprocessing(
+            (float(range[0]), float(range[1])), _numbers(mean), _numbers(std), channel_order
+        ),
+        (size, size) if isinstance(size, int) else size,
+        resize,
+        interpolation,
+        layout,
+        None if outputs is None else str(outputs),
+    )
 
 
 def open_together(
@@ -72,6 +99,10 @@ def open_together(
     if pictures.labels is not None and pictures.class_names is not None:
         _check_labels(pictures, models[0], paths[0])
     return models, notes
+
+
+def _numbers(values: float | Sequence[float]) -> tuple[float, ...]:
+    return (float(values),) if isinstance(values, int | float) else tuple(map(float, values))
 
 
 def _check_labels(pictures: Pictures, model: ForeignModel, path: Path) -> None:

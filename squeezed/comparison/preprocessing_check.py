@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from squeezed.comparison.pictures import Pictures
 from squeezed.graphs.foreign.model import ForeignModel, in_channels
 from squeezed.graphs.foreign.preprocessing import Preprocessing, usual_preprocessings
 from squeezed.statistics.intervals import paired_proportion_interval
@@ -38,6 +39,21 @@ class PreprocessingCheck:
             f"{self.better_accuracy:.1%} of {self.images} images, {self.said.in_words()} on "
             f"{self.accuracy:.1%}."
         )
+
+
+def checked_on_some(
+    model: ForeignModel, pictures: Pictures
+) -> tuple[NDArray[np.float32], PreprocessingCheck | None]:
+    """Check a model on at most `IMAGES` images, spread evenly over all.
+
+    Returns:
+        Those images, and what came out: None without labels.
+    """
+    chosen = np.unique(np.linspace(0, len(pictures) - 1, IMAGES).astype(int))
+    some = pictures.images(chosen)
+    if pictures.labels is None:
+        return some, None
+    return some, check_preprocessing(model, some, pictures.labels[chosen])
 
 
 def check_preprocessing(

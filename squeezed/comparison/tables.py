@@ -32,8 +32,8 @@ def summary_table(answers: Answers) -> pd.DataFrame:
         before, after = answers.original == answers.labels, answers.compressed == answers.labels
         gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
         rows += [
-            _share("accuracy_original", before),
-            _share("accuracy_compressed", after),
+            share_row("accuracy_original", before),
+            share_row("accuracy_compressed", after),
             [
                 "accuracy_change",
                 float(after.mean() - before.mean()),
@@ -42,10 +42,10 @@ def summary_table(answers: Answers) -> pd.DataFrame:
                 n,
             ],
         ]
-    rows.append(_share("changed", answers.changed))
+    rows.append(share_row("changed", answers.changed))
     if answers.labels is not None:
         kinds = answers.kinds()
-        rows += [_share(kind.replace(" ", "_"), kinds == kind) for kind in _KINDS]
+        rows += [share_row(kind.replace(" ", "_"), kinds == kind) for kind in _KINDS]
     shift = answers.compressed_confidence - answers.original_confidence
     rows += [
         ["divergence_nats", float(answers.divergence.mean()), *normal_interval(answers.divergence)],
@@ -54,8 +54,8 @@ def summary_table(answers: Answers) -> pd.DataFrame:
     for row in rows[-2:]:
         row += [None, n]
     rows += [
-        _share("ties_original", answers.original_ties),
-        _share("ties_compressed", answers.compressed_ties),
+        share_row("ties_original", answers.original_ties),
+        share_row("ties_compressed", answers.compressed_ties),
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -63,7 +63,8 @@ def summary_table(answers: Answers) -> pd.DataFrame:
 _KINDS = ("broken", "fixed", "other wrong")
 
 
-def _share(name: str, hits: NDArray[np.bool_]) -> Row:
+def share_row(name: str, hits: NDArray[np.bool_]) -> Row:
+    """Return the row of a share of images in a summary, with Wilson's 95 % interval."""
     count, n = int(hits.sum()), len(hits)
     return [name, count / n, *wilson_interval(count, n), count, n]
 

@@ -7,6 +7,12 @@ import pandas as pd
 LEVEL = 0.05
 """Of the classes that are said to lose, over all of them."""
 
+SLOWER = 1.05
+"""Times the original's latency from which a sentence says so."""
+
+NOTEWORTHY = 0.95
+"""Share of the parameters below which a sentence says that some are gone; rounding zeroes a few."""
+
 
 def sentences_on_answers(summary: pd.DataFrame, classes: pd.DataFrame | None) -> list[str]:
     """Say what became of the predictions."""
@@ -65,3 +71,34 @@ def sentences_on_divergence(divergence: pd.DataFrame) -> list[str]:
         f"{worst['relative_error']:.1%} of what it gives (on {worst['n']} images; layers paired by "
         f"{worst['matched_by']})."
     ]
+
+
+def sentences_on_files(files: pd.DataFrame) -> list[str]:
+    """Say in words what a user would not expect of a compressed file."""
+    original, compressed = (files.iloc[k] for k in (0, 1))
+    said = []
+    layers = int(compressed["layers"])
+    stored, executed = (
+        int(compressed[f"layers_{what}_in_float"]) for what in ("stored", "executed")
+    )
+    integers = stored < layers or executed < layers
+    if stored:
+        still = "still " if integers else ""
+        said.append(f"{stored} of {layers} layers are {still}float.")
+    if executed > stored:
+        said.append(
+            f"{executed - stored} of {layers} layers are stored in 8 bits or fewer, but the engine "
+            "computes them in float."
+        )
+    ratio = float(compressed["size_bytes"] / original["size_bytes"])
+    if ratio > 1:
+        said.append(f"The file is {ratio:.2f} times as large as the original.")
+    before, after = float(original["latency_ms"]), float(compressed["latency_ms"])
+    if after > SLOWER * before:
+        said.append(
+            f"It runs slower than the original: {after:.2f} ms an image instead of {before:.2f} ms."
+        )
+    kept = float(compressed["nonzero_parameters"] / original["nonzero_parameters"])
+    if kept < NOTEWORTHY:
+        said.append(f"{1 - kept:.1%} of the parameters are gone or zero.")
+    return said

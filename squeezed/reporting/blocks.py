@@ -79,9 +79,9 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "changes",
             "tables",
             "What else changed",
-            "What accuracy and size do not show: the class that loses most, confidence, corrupted "
-            "images, images of none of the classes. Brackets are 95 % intervals; the sections "
-            "folded below say over which images, and have the rest.",
+            "What accuracy and size do not show: predictions broken and fixed, the class that "
+            "loses most, confidence, corrupted images, images of none of the classes. Brackets are "
+            "95 % intervals; the sections folded below say over which images, and have the rest.",
         ),
         Block(
             "continued",
@@ -106,6 +106,15 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "What the engines really execute",
             "How many layers with weights run in 8 bits, what other engines make of the same file, "
             "and how often they predict another class.",
+        ),
+        Block(
+            "layers",
+            "tables",
+            "What became of each layer",
+            "Of files that other tools made: how each layer's weights are stored → what the engine "
+            "executes, and how far its output parts from the baseline's on the same test images "
+            "(root of the mean square, as a share of the baseline's).",
+            folded=True,
         ),
         Block(
             "gate",
@@ -197,6 +206,13 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "Exemplars, those on which the seeds agree most first: what the baselines of most "
             "seeds say → what the compressed networks of most seeds say. Dark words: the baselines "
             "were right.",
+        ),
+        Block(
+            "changed_images",
+            "figures",
+            "The images whose prediction changed",
+            "Of files that other tools made, those of which the baseline was surest first: what "
+            "the baseline says → what the variant says. Dark words: the baseline was right.",
         ),
         Block(
             "tsne",

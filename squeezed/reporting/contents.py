@@ -12,6 +12,7 @@ from squeezed.reporting.continued import continued_table
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_adversarial import draw_adversarial
 from squeezed.reporting.figure_cam import draw_cam, randomisation_test
+from squeezed.reporting.figure_changed import changed_images, draw_changed
 from squeezed.reporting.figure_exemplars import draw_exemplars, exemplars_of
 from squeezed.reporting.figure_reliability import draw_reliability, reliability_points
 from squeezed.reporting.figure_robustness import draw_robustness, robustness_curves
@@ -30,6 +31,7 @@ from squeezed.reporting.table_cam import cam_table
 from squeezed.reporting.table_embedding import embedding_table
 from squeezed.reporting.table_engines import engines_table
 from squeezed.reporting.table_gate import gate_table
+from squeezed.reporting.table_layers import layers_table
 from squeezed.reporting.tables import Table, intervals_in_words, make_table
 
 
@@ -78,6 +80,7 @@ TABLES: dict[str, Callable[[Block, Sources], Table | None]] = {
     "seeds": lambda b, s: make_table(b.key, s.experiment, SEEDS),
     "storage": lambda b, s: make_table(b.key, s.experiment, STORAGE, s.lenses),
     "engines": lambda b, s: engines_table(b.key, s.experiment),
+    "layers": lambda b, s: layers_table(b.key, s.experiment),
     "gate": lambda b, s: gate_table(s.experiment),
     "attack": lambda b, s: attack_table(b.key, s.experiment, b.subject, s.lenses),
     "variations": lambda b, s: variations_table(b.key, s.experiment),
@@ -94,6 +97,7 @@ DRAWINGS: dict[str, Callable[[Block, Sources], str | None]] = {
     "adversarial": lambda b, s: draw_adversarial(s.experiment, s.data, s.classes),
     "gallery": lambda b, s: gallery(s.experiment, s.data, s.classes),
     "exemplars": lambda b, s: draw_exemplars(s.experiment, s.data, s.classes),
+    "changed_images": lambda b, s: draw_changed(s.experiment, s.data, s.classes),
     "tsne": lambda b, s: draw_tsne(s.experiment, s.classes),
     "tsne_interactive": lambda b, s: interactive_tsne(s.experiment, s.data, s.classes),
     "cam_maps": lambda b, s: draw_cam(s.experiment, s.data, s.classes, b.subject),
@@ -105,6 +109,7 @@ DATA: dict[str, Callable[[Experiment], pd.DataFrame]] = {
     "reliability": reliability_points,
     "robustness": robustness_curves,
     "exemplars": exemplars_of,
+    "changed_images": changed_images,
     "tsne": tsne_points,
     "training_curves": training_curves,
 }

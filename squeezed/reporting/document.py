@@ -170,7 +170,7 @@ def _data_line(experiment: Experiment, summary: Mapping[str, Any]) -> str:
     n = summary.get("n_test") or experiment.any_value("evaluation", "n_images")
     counts = [f"{summary[f'n_{split}']:,} {split}" for split in ("train", "validation") if summary]
     counts += [f"{int(n):,} test images"] if n else []
-    architecture = experiment.settings.get("architecture", {}).get("name", "")
+    architecture = (experiment.settings.get("architecture") or {}).get("name", "")
     effort = experiment.settings.get("effort")
     seeds = experiment.seeds
     parts = [

@@ -206,6 +206,32 @@ def paired_difference(
     return _difference(by_seed)
 
 
+def share_of_images(
+    experiment: Experiment, variant: str, file: str, scores: Scores
+) -> Estimate | None:
+    """Return the share of images that score 1, with Wilson's interval, or over seeds and images.
+
+    Args:
+        experiment: whose results.
+        variant: the variant.
+        file: the CSV with a row for each image, and its `index`.
+        scores: 0 or 1 for each row.
+    """
+    found = {
+        seed: rows.dropna()
+        for seed in experiment.seeds
+        if (rows := by_image(experiment.frame(seed, variant, file), scores)) is not None
+    }
+    by_seed = {seed: rows for seed, rows in found.items() if len(rows)}
+    crossed = _crossed(by_seed)
+    if crossed is not None or not by_seed:
+        return crossed
+    images = next(iter(by_seed.values()))
+    n, count = len(images), int(images.sum())
+    low, high = wilson_interval(count, n)
+    return Estimate(count / n, low, high, None, f"{n:,} {IMAGES} {OF_ONE_NETWORK}", n)
+
+
 def _difference(by_seed: Mapping[int, pd.Series]) -> Estimate | None:
     crossed = _crossed(by_seed)
     if crossed is not None or not by_seed:

@@ -58,13 +58,21 @@ def draw_exemplars(
                 axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
             for axes, image, (_, said) in zip(grid[row], images, own.iterrows(), strict=False):
-                _show(axes, image.transpose(1, 2, 0), said, classes)
+                show_change(axes, image.transpose(1, 2, 0), said, classes)
         told = ", ".join(f"{in_words(variant)} {counts[variant]}" for variant in variants)
         description = f"Images that compression changes for most seeds, by variant: {told}."
         return to_svg(figure, f"exemplars-{experiment.name}", description)
 
 
-def _show(axes: Axes, image: np.ndarray, said: pd.Series, classes: Sequence[str]) -> None:
+def show_change(axes: Axes, image: np.ndarray, said: pd.Series, classes: Sequence[str]) -> None:
+    """Draw an image, and below what was said before and after, dark where it was right.
+
+    Args:
+        axes: to draw on.
+        image: shape (H, W, C), in [0, 1].
+        said: `baseline_prediction`, `prediction` and `label`.
+        classes: the names in words, by label.
+    """
     before, after, true = (
         classes[said[column]].split(",")[0][:LONGEST]
         for column in ("baseline_prediction", "prediction", "label")

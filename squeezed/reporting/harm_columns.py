@@ -5,8 +5,10 @@ from functools import partial
 from squeezed.reporting.estimates import IMAGES, Estimate
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.harms import (
+    broken_share,
     calibration_change,
     corruption_change,
+    fixed_share,
     unfamiliar_change,
     worst_class_change,
 )
@@ -52,7 +54,30 @@ AUROC = Column(
     "unfamiliar",
 )
 
-CHANGES = (WORST_CLASS, CALIBRATION_ERROR, CORRUPTION_CHANGE, CORRUPTION_ERROR, AUROC)
+BROKEN = Column(
+    "broken_share",
+    "Broken",
+    "Share of the test images that the baseline gets right and the variant wrong",
+    percent,
+    measure=broken_share,
+)
+FIXED = Column(
+    "fixed_share",
+    "Fixed",
+    "Share of the test images that the baseline gets wrong and the variant right",
+    percent,
+    measure=fixed_share,
+)
+
+CHANGES = (
+    BROKEN,
+    FIXED,
+    WORST_CLASS,
+    CALIBRATION_ERROR,
+    CORRUPTION_CHANGE,
+    CORRUPTION_ERROR,
+    AUROC,
+)
 """One or two figures of each of these analyses, beside each other."""
 
 CALIBRATION = (

@@ -7,8 +7,14 @@ tables. A warning is given where the change is beyond its interval and its margi
 from collections.abc import Callable, Mapping
 
 from squeezed.reporting.class_changes import ClassChange, worst_class
-from squeezed.reporting.estimates import Estimate, metric, unpaired_difference
+from squeezed.reporting.estimates import (
+    Estimate,
+    metric,
+    share_of_images,
+    unpaired_difference,
+)
 from squeezed.reporting.experiment import Experiment
+from squeezed.reporting.image_scores import broken, fixed
 from squeezed.reporting.lens import Warning
 from squeezed.reporting.margins import SCORE_MARGIN, SHARE_MARGIN, exceeds
 from squeezed.reporting.measures import negated
@@ -32,6 +38,20 @@ def worst_class_change(experiment: Experiment, variant: str) -> Estimate | None:
     """Return by how much the recall of the class that loses most changed."""
     worst = worst_class(experiment, variant)
     return worst.change if worst else None
+
+
+def broken_share(experiment: Experiment, variant: str) -> Estimate | None:
+    """Return the share of images that the baseline gets right and the variant wrong."""
+    if variant == "baseline":
+        return None
+    return share_of_images(experiment, variant, "predictions.csv", broken)
+
+
+def fixed_share(experiment: Experiment, variant: str) -> Estimate | None:
+    """Return the share of images that the baseline gets wrong and the variant right."""
+    if variant == "baseline":
+        return None
+    return share_of_images(experiment, variant, "predictions.csv", fixed)
 
 
 def corruption_change(experiment: Experiment, variant: str) -> Estimate | None:

@@ -27,6 +27,20 @@ def flipped(frame: pd.DataFrame) -> NDArray[np.float64]:
     return 1 - _equal(frame["prediction"], frame["baseline_prediction"])
 
 
+def broken(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Score each row of a `predictions.csv`: 1 where the baseline is right and it is wrong."""
+    if "baseline_prediction" not in frame:
+        return np.full(len(frame), np.nan)
+    return _equal(frame["baseline_prediction"], frame["label"]) * (1 - correct(frame))
+
+
+def fixed(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Score each row of a `predictions.csv`: 1 where the baseline is wrong and it is right."""
+    if "baseline_prediction" not in frame:
+        return np.full(len(frame), np.nan)
+    return correct(frame) * (1 - _equal(frame["baseline_prediction"], frame["label"]))
+
+
 def correct_after(frame: pd.DataFrame) -> NDArray[np.float64]:
     """Score each row of an `attack_…_images.csv`: 1 where the class is right after the attack."""
     return _equal(frame["prediction_after"], frame["label"])

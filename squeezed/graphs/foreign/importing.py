@@ -18,6 +18,7 @@ from squeezed.foundation.files import sha256_of, user_path
 from squeezed.foundation.source_stamp import source_stamp
 from squeezed.graphs.foreign.core import OnnxCore, run_session
 from squeezed.graphs.foreign.model import ForeignModel, open_foreign
+from squeezed.graphs.foreign.onnx_file import model_files
 from squeezed.graphs.foreign.preprocessing import Preprocessing
 from squeezed.graphs.foreign.signature import Layout
 from squeezed.graphs.graph_file import GraphCard
@@ -147,8 +148,8 @@ def _metrics(model: ForeignModel, path: Path) -> dict[str, Any]:
     return {
         "original_sha256": sha256_of(path),
         "original_stamp": source_stamp(str(path), path),
-        "original_size_bytes": size_bytes(path),
-        "original_gzipped_bytes": gzipped_bytes(path),
+        "original_size_bytes": sum(map(size_bytes, model_files(path))),
+        "original_gzipped_bytes": sum(map(gzipped_bytes, model_files(path))),
         "gives_probabilities": model.answers.probabilities,
         "batch_was_fixed": bool(model.core.signature.batch),
         "notes": [f"{path.name} {note}" for note in model.notes],

@@ -47,6 +47,29 @@ def read_foreign_onnx(path: str | Path) -> onnx.ModelProto:
     return model
 
 
+def model_files(path: str | Path) -> list[Path]:
+    """Return a model's own file, and those beside it that hold its weights.
+
+    Raises:
+        UserError: if it is an ONNX file that cannot be read.
+    """
+    path = Path(path)
+    if path.suffix != ".onnx":
+        return [path]
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (OSError, DecodeError) as error:
+        raise UserError(f"{path} cannot be read as an ONNX file") from error
+    places = {
+        entry.value
+        for tensor in _tensors(model)
+        if tensor.data_location == TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return [path, *(path.parent / place for place in sorted(places))]
+
+
 def subgraphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
     """Yield a graph and all that lie in the attributes of its nodes."""
     yield graph
