@@ -199,7 +199,7 @@ def test_masks_that_are_not_there_are_refused_before_any_job(planner):
     assert "experiments.digits.cam.masks is 'no/such.npy', and there is no such file" in said
 
 
-@pytest.mark.parametrize("more", ["experiments=3", "run=digits", "run=[nope]", "workers=-1", "x=1"])
+@pytest.mark.parametrize("more", ["experiments=3", "run=digits", "run=[x]", "workers=-1", "nope=1"])
 def test_what_the_command_line_configures_is_checked_too(planner, more):
     planner.write(dumped(SMALL))
     assert assert_planned_or_refused(planner.plan("--config", more)) is not None
