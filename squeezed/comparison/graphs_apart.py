@@ -58,7 +58,7 @@ def graphs_apart(
         "layers_paired": len(apart),
     }
     if len(apart):
-        worst = apart.loc[apart["relative_error"].idxmax()]
+        worst = apart.iloc[int(apart["relative_error"].to_numpy().argmax())]
         metrics |= {
             "layers_paired_by": str(worst["matched_by"]),
             "median_relative_error": float(apart["relative_error"].median()),

@@ -135,7 +135,7 @@ def _gallery(
         (image,) = pictures.images(np.array([places[str(row["file"])]]))
         figures.append(
             f'<figure><img alt="" src="{_encoded(image)}"><figcaption>'
-            f"{html.escape(caption(row))}</figcaption></figure>"
+            f"{html.escape(caption({str(k): v for k, v in row.items()}))}</figcaption></figure>"
         )
     return f'<div class="gallery">{"".join(figures)}</div>'
 

@@ -1,5 +1,6 @@
 """One model alone on one's own images: what it is made of, how often it is right, how fast."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def _classes(answers: OwnAnswers, names: list[str]) -> pd.DataFrame | None:
     return table.sort_values("accuracy", kind="stable").reset_index(drop=True)
 
 
-def _mistakes(answers: OwnAnswers, files: list[str], names: list[str]) -> pd.DataFrame | None:
+def _mistakes(answers: OwnAnswers, files: Sequence[str], names: list[str]) -> pd.DataFrame | None:
     labels = answers.labels
     if labels is None:
         return None

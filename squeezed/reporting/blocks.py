@@ -90,7 +90,6 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "What a variant gains or loses beyond the epochs it was trained on: its difference "
             "from the same parent trained on just as long, with the same loss and settings, and "
             "not compressed.",
-            folded=True,
         ),
         *_harms(),
         Block(
@@ -114,7 +113,6 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "Of files that other tools made: how each layer's weights are stored → what the engine "
             "executes, and how far its output parts from the baseline's on the same test images "
             "(root of the mean square, as a share of the baseline's).",
-            folded=True,
         ),
         Block(
             "gate",
@@ -206,13 +204,6 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "Exemplars, those on which the seeds agree most first: what the baselines of most "
             "seeds say → what the compressed networks of most seeds say. Dark words: the baselines "
             "were right.",
-        ),
-        Block(
-            "changed_images",
-            "figures",
-            "The images whose prediction changed",
-            "Of files that other tools made, those of which the baseline was surest first: what "
-            "the baseline says → what the variant says. Dark words: the baseline was right.",
         ),
         Block(
             "tsne",

@@ -12,7 +12,6 @@ from squeezed.reporting.continued import continued_table
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_adversarial import draw_adversarial
 from squeezed.reporting.figure_cam import draw_cam, randomisation_test
-from squeezed.reporting.figure_changed import changed_images, draw_changed
 from squeezed.reporting.figure_exemplars import draw_exemplars, exemplars_of
 from squeezed.reporting.figure_reliability import draw_reliability, reliability_points
 from squeezed.reporting.figure_robustness import draw_robustness, robustness_curves
@@ -97,7 +96,6 @@ DRAWINGS: dict[str, Callable[[Block, Sources], str | None]] = {
     "adversarial": lambda b, s: draw_adversarial(s.experiment, s.data, s.classes),
     "gallery": lambda b, s: gallery(s.experiment, s.data, s.classes),
     "exemplars": lambda b, s: draw_exemplars(s.experiment, s.data, s.classes),
-    "changed_images": lambda b, s: draw_changed(s.experiment, s.data, s.classes),
     "tsne": lambda b, s: draw_tsne(s.experiment, s.classes),
     "tsne_interactive": lambda b, s: interactive_tsne(s.experiment, s.data, s.classes),
     "cam_maps": lambda b, s: draw_cam(s.experiment, s.data, s.classes, b.subject),
@@ -109,7 +107,6 @@ DATA: dict[str, Callable[[Experiment], pd.DataFrame]] = {
     "reliability": reliability_points,
     "robustness": robustness_curves,
     "exemplars": exemplars_of,
-    "changed_images": changed_images,
     "tsne": tsne_points,
     "training_curves": training_curves,
 }

@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from squeezed.data import open_dataset
 from squeezed.foundation.results import write_result
 from squeezed.paper.lens import LENS
 from squeezed.reporting.collection import collect
 from squeezed.reporting.document import compose
 from squeezed.reporting.experiment import Experiment
-from squeezed.reporting.figure_changed import changed_images, draw_changed
 from squeezed.reporting.files import write_report
+from squeezed.reporting.gallery import changed_images
 from squeezed.reporting.harms import broken_share, fixed_share
 from squeezed.reporting.table_layers import ROWS_AT_MOST, layers_of, layers_table
 from squeezed.statistics.intervals import wilson_interval
@@ -124,26 +123,22 @@ def test_broken_and_fixed_are_counted_with_wilsons_interval(tmp_path: Path) -> N
 
 def test_changed_images_are_those_of_the_imported_the_surest_first(tmp_path: Path) -> None:
     changed = changed_images(written(tmp_path))
-    assert set(changed["variant"]) == {"int8"}
-    assert changed["index"].tolist() == [59, 39, 19, 3, 2, 1, 0]
-    assert changed["kind"].tolist() == ["other wrong", "fixed", "fixed", *["broken"] * 4]
+    assert changed["ours"] == []
+    assert [one.index for one in changed["int8"]] == [59, 39, 19, 3, 2, 1, 0]
+    assert [one.kind for one in changed["int8"]] == ["other", "fixed", "fixed", *["broken"] * 4]
 
 
 def test_the_page_shows_them_and_nothing_without_imports(tmp_path: Path) -> None:
     results = tmp_path / "results"
     experiment = written(results)
     write_pictures(results / "digits/seed0", tmp_path / "data/digits.safetensors", ())
-    data = open_dataset(tmp_path / "data/digits.safetensors")
-    drawing = draw_changed(experiment, data, data.class_names)
-    assert drawing is not None and "4 broken, 2 fixed, 1 other wrong" in drawing
     document = compose([experiment], {"digits": SETTINGS}, tmp_path / "data", [LENS])
     write_report(document, TEMPLATES, tmp_path / "out")
     page = (tmp_path / "out/report.html").read_text()
-    for words in ("What became of each layer", "The images whose prediction changed", "Broken"):
+    for words in ("What became of each layer", "Images whose prediction changed", "Broken"):
         assert words in page
     assert re.search(r"<td[^>]*>int8 → float32</td>", page)
     assert len(pd.read_csv(tmp_path / "out/tables/digits/layers.csv")) == LAYERS
     plain = paper_like().write(tmp_path / "plain")
     (other,) = collect(plain, None, {"digits": settings_of()})
     assert layers_table("layers", other) is None
-    assert draw_changed(other, data, data.class_names) is None
