@@ -12,7 +12,7 @@ from tests.attacks.networks import network_and_images, small_network
 def quick_attack() -> ConfiguredAttack:
     section = {"images": 4, "images_seed": 0, "batch_size": 4, "target": "untargeted"}
     section |= {"straight_through": True, "precision": "fp32"}
-    own = {"method": "ddn", "steps": 2, "init_epsilon": 1.0, "gamma": 0.05}
+    own = {"method": "ddn", "steps": 2, "init_epsilon": 1.0, "gamma": 0.05, "scale_free": False}
     return read_attack(section | own)
 
 

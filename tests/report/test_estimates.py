@@ -141,6 +141,7 @@ def test_differences_are_paired_by_image_whatever_the_order(tmp_path: Path) -> N
     drop = accuracy_drop(experiment, "pruned")
     path = experiment.path(0, "pruned", "predictions.csv")
     pd.read_csv(path).sample(frac=1, random_state=0).to_csv(path, index=False)
+    experiment.frames_read.clear()
     assert accuracy_drop(experiment, "pruned") == drop
     assert drop is not None
     # 20 of 1,000 images were lost and none gained: far narrower than two independent intervals.
@@ -148,6 +149,7 @@ def test_differences_are_paired_by_image_whatever_the_order(tmp_path: Path) -> N
     assert drop.half_width is not None
     assert drop.half_width < 0.010
     experiment.path(0, "pruned", "predictions.csv").unlink()
+    experiment.frames_read.clear()
     unpaired = accuracy_drop(experiment, "pruned")
     assert unpaired is not None
     assert unpaired.half_width is not None
@@ -176,6 +178,7 @@ def test_seeds_that_agree_are_no_surer_than_their_images(tmp_path: Path) -> None
     # Without the images' own rows: both intervals, in quadrature.
     for seed in experiment.seeds:
         experiment.path(seed, "baseline", "predictions.csv").unlink()
+    experiment.frames_read.clear()
     rough = share(experiment, "baseline", "evaluation", "top1_accuracy")
     assert rough is not None and rough.half_width is not None
     assert rough.half_width >= 0.99 * (high - low) / 2
@@ -189,6 +192,7 @@ def test_scores_of_images_are_paired(tmp_path: Path) -> None:
     for variant, gain in (("baseline", 0.0), ("pruned", 0.01)):
         frame = pd.DataFrame({"index": np.arange(500), "silhouette": scores + gain})
         frame.to_csv(experiment.path(0, variant, "embedding_images.csv"), index=False)
+    experiment.frames_read.clear()
     paired = difference(experiment, "pruned", "embedding", "silhouette")
     assert rough is not None and rough.value == pytest.approx(0)
     assert paired is not None and paired.value == pytest.approx(0.01)

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from squeezed.reporting.experiment import Experiment
-from squeezed.reporting.figure_cam import choose_shown, draw_cam, scaled
+from squeezed.reporting.figure_cam import SHOWN_ACROSS, choose_shown, draw_cam, scaled
 from squeezed.reporting.figure_tsne import draw_tsne, tsne_points
 from squeezed.reporting.interactive_tsne import interactive_tsne
 
@@ -94,10 +94,10 @@ def test_figure_5_has_a_row_for_each_image_and_a_picture_for_each_variant(tmp_pa
     experiment = write_maps(tmp_path, 100)
     for method in ("guided_backprop", "grad_cam"):
         svg = draw_cam(experiment, NoiseData(), CLASSES, method)
-        # one picture and five maps of each of six images, and the scale
-        assert svg.count("<image") == 6 * 6 + 1
+        # one picture and five maps of each image, and the scale
+        assert svg.count("<image") == SHOWN_ACROSS * 6 + 1
         assert "share of the map" in svg
-        assert svg.count("true: class") == 6
+        assert svg.count("true: class") == SHOWN_ACROSS
 
 
 def test_without_maps_there_is_no_figure(tmp_path):

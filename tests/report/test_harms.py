@@ -157,7 +157,8 @@ def test_a_sentence_is_given_where_a_variant_is_clearly_worse(
     assert ("(Holm)" in of_class) == (len(seeds) == 1), "p-values are one network's"
     assert "“three”" in harm_warnings(experiment, {LOST_CLASS: "three"})[0].why
     told = do_not_believe(experiment, [LENS])
-    assert told[0].what == "Quantization stops the attack."
+    (first, *_) = LENS.warnings(experiment)
+    assert told[0] == first
     assert [warning.what for warning in told[1:5]] == [warning.what for warning in warnings]
 
 

@@ -34,7 +34,11 @@ def test_the_report_is_whole(run: str) -> None:
     assert "This run is not complete" not in page
     (path,) = (REFERENCE / run / "tables").rglob("claims.csv")
     claims = pd.read_csv(path)
-    assert list(claims["claim"]) == [claim.key for claim in CLAIMS]
+    known = [claim.key for claim in CLAIMS]
+    # One claim when these were made: its text and its table are judged apart since.
+    split = known.index("ablated_size_text")
+    known[split : split + 2] = ["ablated_size"]
+    assert list(claims["claim"]) == known
     drawn = {path.stem for path in (REFERENCE / run / "figures" / run).glob("*.svg")}
     assert drawn >= {"adversarial", "cam_guided_backprop", "cam_grad_cam", "robustness", "tsne"}
 

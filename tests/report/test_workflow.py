@@ -16,6 +16,7 @@ from tests.report.browser import Browser
 from tests.report.made_up import VARIANTS, paper_like
 
 SNAKEFILE = """
+include: "rules/before.smk"
 configfile: "config.yaml"
 include: "rules/common.smk"
 include: "rules/resources.smk"
@@ -86,7 +87,7 @@ def test_the_report_is_made_bundled_and_opened(
     browser.open(page)
     browser.screenshot(tmp_path / "report.png")
     text = browser.evaluate("document.body.innerText")
-    for words in ("Report", "Figures", "Tables", "What compression did to digits"):
+    for words in ("Report", "Figures", "Tables", "squeeze it?"):
         assert words in text
     assert browser.problems() == []
     assert all(url.startswith(("file:", "data:", "blob:")) for url in browser.requests())
