@@ -22,7 +22,10 @@ from tests import PROJECT
 SCHEMA = load_schema(PROJECT / "config.schema.yaml")
 SHIPPED = yaml.safe_load((PROJECT / "config.yaml").read_text())
 AS_BEFORE = json.loads((PROJECT / "tests/configuration/reference_settings.json").read_text())
-"""What the reference configurations meant when efforts came: what their reports were made with."""
+"""What the reference configurations meant when efforts came.
+
+Since then, what recovers has the loss that it was trained with.
+"""
 
 
 def experiment(effort: str | None = None, run_effort: str | None = None, **sections: Any) -> Any:
