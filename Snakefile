@@ -36,6 +36,14 @@ rule all:
         "Everything is made; the report is {input.report}."
 
 
+rule rehearsals:
+    input:
+        [REHEARSAL.format(experiment=name) for name in config["run"]],
+    localrule: True
+    message:
+        "Everything is rehearsed."
+
+
 onsuccess:
     shutil.rmtree(PARTIAL_REPORT, ignore_errors=True)
     end_well(REPORT)

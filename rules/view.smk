@@ -13,14 +13,6 @@ VIEW = (
 )
 
 
-rule rehearsals:
-    input:
-        [REHEARSAL.format(experiment=name) for name in config["run"]],
-    localrule: True
-    message:
-        "Everything is rehearsed."
-
-
 def end_well(report):
     """Say the answer of a run that succeeded."""
     if VIEW is not None:

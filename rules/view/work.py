@@ -54,9 +54,10 @@ def _images(section: Mapping[str, Any], counts: Counts) -> float:
 
 
 def _attack_passes(attack: Mapping[str, Any]) -> float:
-    """Of one image."""
-    steps = attack.get("steps", attack.get("iterations", 0) * attack.get("search_steps", 1))
-    return GRADIENT * float(steps)
+    """Of one image; an ensemble's are those of its members."""
+    members = [part for part in attack.values() if isinstance(part, dict)] or [attack]
+    steps = (m.get("steps", m.get("iterations", 0) * m.get("search_steps", 1)) for m in members)
+    return GRADIENT * float(sum(steps))
 
 
 def _training(experiment: Any, wildcards: Mapping[str, str], counts: Counts) -> Work:
