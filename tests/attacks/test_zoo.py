@@ -19,6 +19,7 @@ from squeezed.attacks.stored_attack import StoredAttack
 from squeezed.attacks.victim import Victim
 from tests.attacks import zoo
 from tests.attacks.networks import protocol
+from tests.matrix import matrix
 
 FAST = ("logits_times_10", "ripple", "steep_stairs", "misled")
 ATTACK = ConfiguredAttack(
@@ -64,9 +65,7 @@ def judged(model: nn.Module) -> tuple[bool, str, Tensor]:
     return *verdict(checks), shown.l2.nanmedian()
 
 
-@pytest.mark.parametrize(
-    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in zoo.MASKS]
-)
+@pytest.mark.parametrize("name", [*FAST, *matrix(sorted(zoo.MASKS.keys() - FAST), "noise", "jpeg")])
 def test_a_mask_is_caught(name: str) -> None:
     torch.manual_seed(0)
     reliable, reason, median = judged(zoo.MASKS[name]())
@@ -74,15 +73,14 @@ def test_a_mask_is_caught(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    [n if n == "baseline" else pytest.param(n, marks=pytest.mark.slow) for n in zoo.HONEST],
+    "name", ["baseline", *matrix(sorted(zoo.HONEST.keys() - {"baseline"}), "eight_bits")]
 )
 def test_an_honest_model_is_believed(name: str) -> None:
     reliable, reason, _ = judged(zoo.HONEST[name]())
     assert reliable, reason
 
 
-@pytest.mark.slow
+@pytest.mark.matrix
 def test_robustness_that_was_trained_in_is_called_reliable_and_larger() -> None:
     """A positive control: projected gradient descent in training (Madry et al. 2018)."""
     reliable, reason, median = judged(zoo.HONEST["adversarially_trained"]())
