@@ -143,6 +143,15 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def imported_beside(name):
+    """The experiment's imported variants that stand beside its baseline."""
+    return [
+        variant
+        for variant, recipe in RECIPES[name].items()
+        if recipe.step == "import" and variant != BASELINE
+    ]
+
+
 def where(variants_of, then=lambda name, variant: "[./]"):
     """The pattern of `experiment` where the path goes on with certain variants.
 

@@ -7,15 +7,6 @@ ANALYSES["compare_layers"] = lambda name, variant: (
 )
 
 
-def imported_beside(name):
-    """The experiment's imported variants that stand beside its baseline."""
-    return [
-        variant
-        for variant, recipe in RECIPES[name].items()
-        if recipe.step == "import" and variant != BASELINE
-    ]
-
-
 rule import_graph:
     input:
         dataset=dataset_of,
