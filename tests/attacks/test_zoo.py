@@ -73,7 +73,7 @@ def test_a_mask_is_caught(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["baseline", *matrix(sorted(zoo.HONEST.keys() - {"baseline"}), "eight_bits")]
+    "name", ["baseline", *matrix(sorted(zoo.HONEST.keys() - {"baseline"}), "wide")]
 )
 def test_an_honest_model_is_believed(name: str) -> None:
     reliable, reason, _ = judged(zoo.HONEST[name]())
