@@ -142,6 +142,9 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", media=medium, features=[scheme])
+        # What listens to the size is told with the next frame.
+        frames = "requestAnimationFrame(() => requestAnimationFrame(() => done()))"
+        self.evaluate(f"new Promise(done => {frames})")
 
     def press(self, key: str) -> None:
         """Press and release a key, such as `Tab` or `Enter`."""
