@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ GALLERY = 48
 SIDE = 96
 """Pixels of the longer side of one of them."""
 _SHARES = ("accuracy", "change", "broken", "fixed", "other", "ties", "confidence")
+_IN_PERCENT = re.compile(r"(accuracy|confidence).*|change|low|high|relative_error")
+"""Columns of shares."""
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
   color: #1d1d1f; background: #fff; }
@@ -123,7 +126,17 @@ def _readable(row: pd.Series) -> pd.Series:
 
 
 def _table(table: pd.DataFrame) -> str:
-    return table.to_html(index=False, border=0, na_rep="", float_format="{:.4g}".format)
+    """Return a table in words, shares in percent."""
+    shown = {}
+    for name, column in table.items():
+        words = str(name).replace("_", " ")
+        if pd.api.types.is_float_dtype(column) and _IN_PERCENT.fullmatch(str(name)):
+            words, column = f"{words} (%)", (100 * column).map("{:.2f}".format, na_action="ignore")
+        elif pd.api.types.is_integer_dtype(column):
+            column = column.map("{:,}".format)
+        shown[words] = column
+    frame = pd.DataFrame(shown)
+    return frame.to_html(index=False, border=0, na_rep="", float_format="{:.4g}".format)
 
 
 def _gallery(
