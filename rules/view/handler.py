@@ -22,6 +22,7 @@ NOISE = (
     *("Singularity", "Group jobs", "Provided resources", "Provided cores", "Complete log"),
     *("Trying to restart", "Removing output files of failed", "Shutting down", "host:"),
     *("Exiting because a job execution failed", "Rules claiming more threads", "Elapsed time"),
+    "WorkflowError:\nAt least one job did not complete successfully",
 )
 """How what nobody needs begins. What a newer Snakemake says otherwise is shown."""
 
@@ -115,7 +116,7 @@ class View(logging.Handler):
                     self._fail(one)
             case LogEvent.PROGRESS:
                 self.run.done = record.done  # type: ignore[attr-defined]
-            case None:
+            case None | LogEvent.ERROR:  # what stops Snakemake itself, such as a lock
                 self._say(record)
 
     def _plan(self) -> None:

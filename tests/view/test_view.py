@@ -111,6 +111,18 @@ def test_a_failure_names_the_job_and_shows_the_end_of_its_log(
         assert "Make number 2" not in said
 
 
+@pytest.mark.parametrize("quiet", [(), ("rules",), ("all",)])
+def test_what_stops_snakemake_itself_is_said(folder: Path, quiet: tuple[str, ...]) -> None:
+    words = ("--quiet", *quiet, "--") if quiet else ()
+    text = (folder / "Snakefile").read_text()
+    (folder / "Snakefile").write_text(
+        text.replace('    log: "logs', '    input: "gone"\n    log: "logs')
+    )
+    status, said = snakemake(folder, *words)
+    assert status != 0
+    assert "MissingInputException" in said and "gone" in said
+
+
 def test_all_quiet_is_quiet(folder: Path) -> None:
     status, said = snakemake(folder, "--quiet", "all")
     assert (status, said) == (0, "")
