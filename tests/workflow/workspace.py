@@ -1,5 +1,6 @@
 """A copy of the project in a folder of its own, in which the real workflow runs."""
 
+import contextlib
 import json
 import os
 import re
@@ -192,10 +193,12 @@ class Workspace:
 
     def log_times(self) -> dict[str, int]:
         logs = self.folder / "logs"
-        return {
-            path.relative_to(logs).with_suffix("").as_posix(): path.stat().st_mtime_ns
-            for path in logs.rglob("*.log")
-        }
+        times = {}
+        for path in logs.rglob("*.log"):
+            with contextlib.suppress(FileNotFoundError):  # a run that goes on removes some
+                name = path.relative_to(logs).with_suffix("").as_posix()
+                times[name] = path.stat().st_mtime_ns
+        return times
 
 
 def _without(metrics: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
