@@ -103,19 +103,19 @@ class View(logging.Handler):
     def _take(self, record: logging.LogRecord) -> None:
         match getattr(record, "event", None):
             case LogEvent.RUN_INFO:
-                self.run.total = int(record.stats["total"])  # type: ignore[attr-defined]
+                self.run.total = int(record.stats["total"])
                 self._plan()
             case LogEvent.JOB_INFO:
                 self._start(record)
             case LogEvent.JOB_FINISHED:
-                self._finish(record.job_id)  # type: ignore[attr-defined]
+                self._finish(record.job_id)
             case LogEvent.JOB_ERROR:
                 self._fail(record.__dict__)
             case LogEvent.GROUP_ERROR:
-                for one in record.job_error_info:  # type: ignore[attr-defined]
+                for one in record.job_error_info:
                     self._fail(one)
             case LogEvent.PROGRESS:
-                self.run.done = record.done  # type: ignore[attr-defined]
+                self.run.done = record.done
             case None | LogEvent.ERROR:  # what stops Snakemake itself, such as a lock
                 self._say(record)
 
