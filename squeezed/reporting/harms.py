@@ -111,42 +111,40 @@ def _classes(experiment: Experiment, words: Mapping[str, str]) -> list[Warning]:
 
 def _corruptions(experiment: Experiment) -> list[Warning]:
     losses = _clearly(experiment, lambda e, v: negated(corruption_change(e, v)), SHARE_MARGIN)
-    if not losses:
-        return []
-    told = _with_figures({v: negated(loss) for v, loss in losses.items()}, points)
-    return [
-        Warning(
-            "Accuracy on clean images as that in the field.",
-            f"On corrupted images accuracy changes by {_first(list(losses), told)}.",
-        )
-    ]
+    return _warning(
+        "Accuracy on clean images as that in the field.",
+        "On corrupted images accuracy changes by",
+        {variant: negated(loss) for variant, loss in losses.items()},
+        points,
+    )
 
 
 def _calibration(experiment: Experiment) -> list[Warning]:
-    grown = _clearly(experiment, calibration_change, SHARE_MARGIN, sure_of=0.0)
-    if not grown:
-        return []
-    told = _with_figures(grown, points)
-    return [
-        Warning(
-            "Confidences as probabilities.",
-            f"The expected calibration error grew by {_first(list(grown), told)}.",
-        )
-    ]
+    return _warning(
+        "Confidences as probabilities.",
+        "The expected calibration error grew by",
+        _clearly(experiment, calibration_change, SHARE_MARGIN, sure_of=0.0),
+        points,
+    )
 
 
 def _unfamiliar(experiment: Experiment) -> list[Warning]:
     losses = _clearly(experiment, lambda e, v: negated(unfamiliar_change(e, v)), SCORE_MARGIN)
-    if not losses:
+    return _warning(
+        "Confidence as a sign of a familiar image.",
+        "It tells unfamiliar images apart less well, area under the curve",
+        {variant: negated(loss) for variant, loss in losses.items()},
+        signed,
+    )
+
+
+def _warning(
+    what: str, begins: str, changes: Mapping[str, Estimate | None], form: Format
+) -> list[Warning]:
+    """Return the warning with the variants' changes; nothing where none is clearly worse."""
+    if not changes:
         return []
-    told = _with_figures({v: negated(loss) for v, loss in losses.items()}, signed)
-    return [
-        Warning(
-            "Confidence as a sign of a familiar image.",
-            "It tells unfamiliar images apart less well, area under the curve "
-            f"{_first(list(losses), told)}.",
-        )
-    ]
+    return [Warning(what, f"{begins} {_first(list(changes), _with_figures(changes, form))}.")]
 
 
 def _clearly(
