@@ -1,7 +1,9 @@
 """Does taking out half of a network's channels pay: what it costs, and how much faster it is.
 
-    python benchmarks/removal.py                                              # VGG-6 on the digits
-    python benchmarks/removal.py --images cifar10.zip --weights vgg6.safetensors --seeds 1 --epochs 8
+    python benchmarks/removal.py
+    python benchmarks/removal.py --images cifar10.zip --weights vgg6.safetensors --seeds 1
+
+By default of VGG-6 on the digits; with other images or weights, of those.
 
 The workflow itself makes a baseline and `slim` (half the channels of each layer removed, recovered
 with the parent as its teacher) from each seed, in a clone of the committed tree, and times the two
@@ -29,7 +31,6 @@ VARIANTS = ("baseline", "slim")
 def configuration(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what to add to config.yaml: one experiment of two variants."""
     training = {
-        "epochs": arguments.epochs,
         "batch_size": arguments.batch_size,
         "learning_rate": 0.05,
         "augmentation": {"crop_padding": 2},
@@ -44,7 +45,7 @@ def configuration(arguments: argparse.Namespace) -> dict[str, Any]:
             "granularity": "filter",
             "remove": True,
             "teacher_weight": 0.5,
-            "recovery": training,
+            "recovery": {**training, "epochs": arguments.recovery_epochs},
         }
     }
     defaults = ("pruned", "quantized", "linear_quantized", "pruned_quantized", "ablated")
@@ -57,7 +58,7 @@ def configuration(arguments: argparse.Namespace) -> dict[str, Any]:
         "evaluation": {"batch_size": 10, "repeats": 9},
     }
     if not arguments.weights:
-        experiment["training"] = training
+        experiment["training"] = {**training, "epochs": arguments.epochs}
     added: dict[str, Any] = {"run": [NAME], "experiments": {NAME: experiment}}
     if arguments.images:
         source = {"kind": "folder", "path": str(arguments.images.resolve())}
@@ -108,7 +109,8 @@ def main() -> None:
     parser.add_argument("--architecture", default="vgg6")
     parser.add_argument("--amount", type=float, default=0.5, help="share of the channels")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=8, help="of training and of recovery")
+    parser.add_argument("--epochs", type=int, default=8, help="of the baseline's training")
+    parser.add_argument("--recovery-epochs", type=int, default=16)
     parser.add_argument("--batch-size", type=int, default=64, help="of training and of recovery")
     parser.add_argument("--images", type=Path, help="a folder or archive of class folders")
     parser.add_argument("--weights", type=Path, help="of the baseline, which is then not trained")
