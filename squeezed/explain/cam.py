@@ -219,7 +219,9 @@ def randomisation_fields(
     `{method}_unrelated_rank_correlation`, that of maps of two different images, which share
     nothing but what all maps have in common. `{method}_randomisation_excess` is by how much the
     first is above the last, paired by image: the test is passed where it is surely small, failed
-    where it surely is not, and undecided where its interval says neither.
+    where it surely is not, and undecided where its interval says neither. A re-initialised network
+    may draw nothing at all, and a map that is the same all over is like none: `…_excess_images`
+    counts those that are left.
 
     Args:
         test: what `randomisation_test` returns.
@@ -238,6 +240,8 @@ def randomisation_fields(
         fields |= mean_fields(f"{method}_unrelated_rank_correlation", unrelated, seed=seed)
         excess = layers[-1][1] - unrelated
         fields |= mean_fields(f"{method}_randomisation_excess", excess, seed=seed)
+        known = np.count_nonzero(~np.isnan(excess))
+        fields[f"{method}_randomisation_excess_images"] = int(known)
     return fields
 
 

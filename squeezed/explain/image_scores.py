@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.files import atomic_path
 from squeezed.statistics.intervals import (
+    FEWEST_IMAGES,
     bootstrap_mean_interval,
     paired_proportion_interval,
     wilson_interval,
@@ -62,7 +63,8 @@ def mean_fields(name: str, values: Scores, *, seed: int) -> dict[str, float | No
     """Return the mean of per-image scores and its 95 % interval, named for a result.
 
     Shares of images get Wilson's interval, other means that of the bootstrap. Images without a
-    score (NaN) are left out; where none has one, the fields are None.
+    score (NaN) are left out. Where none has one, the fields are None; where fewer than
+    `FEWEST_IMAGES` have, there is a mean without an interval.
 
     Args:
         name: of the mean; the interval's ends are called `{name}_low` and `{name}_high`.
@@ -76,6 +78,8 @@ def mean_fields(name: str, values: Scores, *, seed: int) -> dict[str, float | No
     known = known[~np.isnan(known)]
     if not len(known):
         return _fields(name, None, None, None)
+    if len(known) < FEWEST_IMAGES:
+        return _fields(name, float(known.mean()), None, None)
     return _fields(name, float(known.mean()), *bootstrap_mean_interval(known, seed=seed))
 
 

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from squeezed.reporting.estimates import IMAGES, SEEDS, TOO_FEW_REPEATS, Estimate
+from squeezed.reporting.estimates import (
+    IMAGES,
+    SEEDS,
+    TOO_FEW_IMAGES,
+    TOO_FEW_REPEATS,
+    Estimate,
+)
 from squeezed.statistics.planning import image_error, images_needed, seeds_needed
 from squeezed.statistics.times import FEWEST_REPEATS
 
@@ -75,6 +81,8 @@ def what_it_takes(estimate: Estimate | None, threshold: float, missing: str) -> 
     """
     if estimate is not None and estimate.basis == TOO_FEW_REPEATS:
         return Need(f"at least {FEWEST_REPEATS} repeats of the timing")
+    if estimate is not None and estimate.basis == TOO_FEW_IMAGES:
+        return Need("more test images, or several seeds")
     if estimate is None or estimate.half_width is None:
         return Need(missing)
     distance = abs(estimate.value - threshold)

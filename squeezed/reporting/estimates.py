@@ -1,7 +1,7 @@
 """Figures with their uncertainty: over seeds where there are several, over images otherwise."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.image_scores import (
-    IMAGE_SCORES,
     Scores,
     by_image,
-    column,
     scores_by_seed,
 )
 from squeezed.statistics.crossed import (
@@ -49,6 +47,11 @@ class Estimate:
         """The interval's ends; the figure itself where it is exact."""
         low = self.value if self.low is None else self.low
         return low, self.value if self.high is None else self.high
+
+    @property
+    def is_open(self) -> bool:
+        """Whether too few repeats or images are behind it for any verdict."""
+        return self.basis in (TOO_FEW_REPEATS, TOO_FEW_IMAGES)
 
     @property
     def half_width(self) -> float | None:
@@ -109,6 +112,8 @@ def metric(
     crossed = _crossed(scores_by_seed(experiment, variant, analysis, name))
     if crossed is not None and np.isclose(crossed.value, estimate.value, atol=1e-4):
         return crossed
+    if any(found.basis == TOO_FEW_IMAGES for found in by_seed):
+        return replace(estimate, low=None, high=None, basis=TOO_FEW_IMAGES)
     if any(found.low is None or REPEATS in found.basis for found in by_seed):
         return estimate
     return with_images(estimate, by_seed)
@@ -129,6 +134,7 @@ def share(experiment: Experiment, variant: str, analysis: str, name: str) -> Est
 IMAGES, REPEATS, SEEDS = "images", "repeats", "seeds"
 OF_ONE_NETWORK = "of one network"
 TOO_FEW_REPEATS = "too few repeats for an interval"
+TOO_FEW_IMAGES = "too few images for an interval"
 
 
 def _of_one_network(
@@ -139,7 +145,9 @@ def _of_one_network(
     value = float(fields[name])
     if fields.get(f"{name}_low") is None or fields.get(f"{name}_high") is None:
         is_time = name in record.get("measured", {}) and not name.endswith("_mib")
-        return Estimate(value, basis=TOO_FEW_REPEATS if is_time else "")
+        if is_time:
+            return Estimate(value, basis=TOO_FEW_REPEATS)
+        return Estimate(value, basis=TOO_FEW_IMAGES if f"{name}_low" in fields else "")
     low, high = float(fields[f"{name}_low"]), float(fields[f"{name}_high"])
     if fields.get("n_repeats"):
         n = int(fields["n_repeats"])
@@ -279,7 +287,8 @@ def unpaired_difference(ours: Estimate | None, other: Estimate | None) -> Estima
         return None
     value = ours.value - other.value
     if ours.half_width is None or other.half_width is None:
-        return Estimate(value)
+        few = next((found.basis for found in (ours, other) if found.is_open), "")
+        return Estimate(value, basis=few)
     half = float(np.hypot(ours.half_width, other.half_width))
     return Estimate(value, value - half, value + half, None, ours.basis, ours.n)
 
@@ -287,18 +296,36 @@ def unpaired_difference(ours: Estimate | None, other: Estimate | None) -> Estima
 def difference(
     experiment: Experiment, variant: str, analysis: str, name: str, reference: str = "baseline"
 ) -> Estimate | None:
-    """Return a metric's difference, variant − reference: paired by image, by seed or not at all."""
-    if analysis in IMAGE_SCORES:
-        paired = paired_difference(
-            experiment, variant, IMAGE_SCORES[analysis], column(name), reference=reference
-        )
-        if paired is not None:
-            return paired
+    """Return a metric's difference, variant − reference: paired by image where images have scores.
+
+    Else paired by seed, with the images' interval of independent figures in quadrature.
+    """
+    rows, others = (
+        scores_by_seed(experiment, which, analysis, name) for which in (variant, reference)
+    )
+    paired = {seed: (rows[seed] - others[seed]).dropna() for seed in rows if seed in others}
+    found = _difference({seed: changes for seed, changes in paired.items() if len(changes)})
+    if found is not None:
+        return found
     ours = experiment.values(variant, analysis, name)
     other = experiment.values(reference, analysis, name)
-    both = {seed: ours[seed] - other[seed] for seed in ours if seed in other}
-    if len(both) > 1:
-        return over_seeds(both)
-    return unpaired_difference(
-        metric(experiment, variant, analysis, name), metric(experiment, reference, analysis, name)
+    over = over_seeds({seed: ours[seed] - other[seed] for seed in ours if seed in other})
+    if over is None or over.n < 2:
+        return unpaired_difference(
+            metric(experiment, variant, analysis, name),
+            metric(experiment, reference, analysis, name),
+        )
+    pairs = (
+        [
+            _of_one_network(experiment, seed, which, analysis, name, "n_images")
+            for which in (variant, reference)
+        ]
+        for seed in ours
+        if seed in other
     )
+    by_seed = [change for pair in pairs if (change := unpaired_difference(*pair)) is not None]
+    if any(change.is_open for change in by_seed):
+        return replace(over, low=None, high=None, basis=TOO_FEW_IMAGES)
+    if any(change.low is None for change in by_seed):
+        return over
+    return with_images(over, by_seed)

@@ -1,6 +1,6 @@
 """The margins below which a difference counts as none, and the comparisons that keep to them."""
 
-from squeezed.reporting.estimates import TOO_FEW_REPEATS, Estimate
+from squeezed.reporting.estimates import Estimate
 
 SHARE_MARGIN = 0.01
 """Accuracies that differ by less than one point count as equal."""
@@ -22,9 +22,9 @@ ROUNDING = 1e-12
 def exceeds(estimate: Estimate | None, threshold: float) -> bool | None:
     """Return whether a figure is at least a threshold, or None if its interval straddles it.
 
-    A figure without an interval is taken as exact, but for a time of too few repeats.
+    A figure without an interval is taken as exact, but for one of too few repeats or images.
     """
-    if estimate is None or estimate.basis == TOO_FEW_REPEATS:
+    if estimate is None or estimate.is_open:
         return None
     low, high = estimate.ends
     return True if low >= threshold else False if high < threshold else None
@@ -32,7 +32,7 @@ def exceeds(estimate: Estimate | None, threshold: float) -> bool | None:
 
 def stays_within(estimate: Estimate | None, threshold: float) -> bool | None:
     """Return whether a figure is at most a threshold, or None if its interval straddles it."""
-    if estimate is None or estimate.basis == TOO_FEW_REPEATS:
+    if estimate is None or estimate.is_open:
         return None
     low, high = estimate.ends
     return True if high <= threshold else False if low > threshold else None
@@ -48,7 +48,7 @@ def direction(gain: Estimate | None, margin: float) -> int:
         gain: the difference to the baseline; plus is better.
         margin: what counts as none below it.
     """
-    if gain is None or gain.basis == TOO_FEW_REPEATS:
+    if gain is None or gain.is_open:
         return 0
     low, high = gain.ends
     if abs(gain.value) < margin or (low <= ROUNDING and high >= -ROUNDING):

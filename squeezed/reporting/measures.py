@@ -177,4 +177,4 @@ def randomisation_excess(experiment: Experiment, method: str) -> Estimate | None
     More than maps of different images are like each other, as a rank correlation.
     """
     name = f"{method}_randomisation_excess"
-    return metric(experiment, "baseline", "cam", name, images="n_randomisation_images")
+    return metric(experiment, "baseline", "cam", name, images=f"{name}_images")

@@ -5,11 +5,10 @@ this seed does with this image. Its variance is their sum, σ_seed²/S + σ_imag
 The variance between the seeds' own figures holds the first and the last; the covariance between
 seeds over the images they share is the second and nothing else. So the two add up without anything
 counted twice (the analysis of variance of a crossed design, Searle, Casella & McCulloch 1992), and
-each gets its own quantile: Student's for the few seeds, the normal one for the images (in
-quadrature, as Zou & Donner 2008 recover variances from intervals).
+each gets its own quantile: Student's of as many seeds, and of as many images (in quadrature, as Zou
+& Donner 2008 recover variances from intervals).
 """
 
-import statistics
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +50,7 @@ def crossed_mean(values: NDArray[np.floating], confidence: float = 0.95) -> Cros
         ValueError: if there are fewer than two seeds with values.
     """
     parts = _components(values)
-    half = float(np.hypot(_seed_half(parts, confidence), _quantile(confidence) * parts.image_error))
+    half = float(np.hypot(_seed_half(parts, confidence), _image_half(parts, confidence)))
     return _estimate(parts, parts.value - half, parts.value + half)
 
 
@@ -111,7 +110,7 @@ def crossed_share_difference(
     if not np.isin(changes[~np.isnan(changes)], (-1.0, 0.0, 1.0)).all():
         raise ValueError("a change of a paired share is -1, 0 or 1")
     parts = _components(changes)
-    half_of_images = _quantile(confidence) * parts.image_error
+    half_of_images = _image_half(parts, confidence)
     gained = float(np.nansum(changes > 0)) / parts.seeds
     lost = float(np.nansum(changes < 0)) / parts.seeds
     if gained + lost < FEWEST_RARE:
@@ -153,7 +152,7 @@ def crossed_median(
         len(scores),
         round(np.count_nonzero(~np.isnan(scores)) / len(scores)),
     )
-    half = float(np.hypot(_seed_half(parts, confidence), _quantile(confidence) * parts.image_error))
+    half = float(np.hypot(_seed_half(parts, confidence), _image_half(parts, confidence)))
     return _estimate(parts, parts.value - half, parts.value + half)
 
 
@@ -213,8 +212,9 @@ def _seed_half(parts: _Components, confidence: float) -> float:
     return quantile * parts.spread / parts.seeds**0.5
 
 
-def _quantile(confidence: float) -> float:
-    return statistics.NormalDist().inv_cdf((1 + confidence) / 2)
+def _image_half(parts: _Components, confidence: float) -> float:
+    quantile = float(special.stdtrit(max(1, parts.images - 1), (1 + confidence) / 2))
+    return quantile * parts.image_error
 
 
 def _estimate(parts: _Components, low: float, high: float) -> CrossedEstimate:

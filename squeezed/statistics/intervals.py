@@ -12,6 +12,7 @@ from scipy import special
 from squeezed.statistics.proportions import wilson_interval
 
 __all__ = [
+    "FEWEST_IMAGES",
     "Interval",
     "bootstrap_mean_interval",
     "mcnemar_p_value",
@@ -24,6 +25,9 @@ __all__ = [
 
 Interval = tuple[float, float]
 
+FEWEST_IMAGES = 5
+"""With fewer images there is no interval of a mean: they hardly show how far they are spread."""
+
 _MOST_DRAWS = 2**17
 """Values of resamples that are drawn together: few calls where n is small, little memory else."""
 
@@ -31,24 +35,34 @@ _MOST_DRAWS = 2**17
 def bootstrap_mean_interval(
     values: NDArray[np.floating], *, seed: int, confidence: float = 0.95, resamples: int = 2000
 ) -> Interval:
-    """Return the percentile bootstrap interval of the mean of per-image values.
+    """Return the expanded percentile bootstrap interval of the mean of per-image values.
+
+    Resamples of n values are too little spread by √((n − 1)/n), and their quantiles are as if the
+    spread were known. So those are taken that Student's t reaches (Hesterberg 2015): the interval
+    stays within the values' range, and holds for few images, too.
 
     Args:
         values: shape (n,), one value for each image. For a paired comparison pass the differences.
         seed: of the resampling.
         confidence: of the interval.
         resamples: how many means are drawn.
+
+    Raises:
+        ValueError: if there are fewer than `FEWEST_IMAGES` values.
     """
     values = np.asarray(values, dtype=np.float64)
+    n = len(values)
+    if n < FEWEST_IMAGES:
+        raise ValueError(f"an interval of a mean needs at least {FEWEST_IMAGES} images, not {n}")
     generator = np.random.default_rng(seed)
-    together = max(1, _MOST_DRAWS // len(values))
+    together = max(1, _MOST_DRAWS // n)
     means = np.concatenate(
         [
-            values[generator.integers(0, len(values), (rows, len(values)))].mean(axis=1)
+            values[generator.integers(0, n, (rows, n))].mean(axis=1)
             for rows in (min(together, resamples - k) for k in range(0, resamples, together))
         ]
     )
-    tail = (1 - confidence) / 2
+    tail = special.ndtr(-np.sqrt(n / (n - 1)) * special.stdtrit(n - 1, (1 + confidence) / 2))
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
 
@@ -67,15 +81,13 @@ def mean_interval_over_seeds(values: NDArray[np.floating], confidence: float = 0
 
 
 def normal_interval(values: NDArray[np.floating], confidence: float = 0.95) -> Interval:
-    """Return the normal interval of the mean of independent values, such as one for each image.
+    """Return the interval of the mean of independent normal values, such as one for each image.
 
-    With one value there is no spread to see: the interval is without end.
+    Student's, whose quantile is the normal one where there are many. With one value there is no
+    spread to see: the interval is without end.
     """
     values = np.asarray(values, dtype=np.float64)
-    if len(values) < 2:
-        return -np.inf, np.inf
-    half = _normal_quantile(confidence) * _standard_error(values)
-    return float(values.mean() - half), float(values.mean() + half)
+    return mean_interval_over_seeds(values, confidence) if len(values) > 1 else (-np.inf, np.inf)
 
 
 def normal_p_value(differences: NDArray[np.floating]) -> float:

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor, fx, nn
 
 from squeezed.explain.attribution import METHODS, Attributor
-from squeezed.explain.cam import Pictures, agreement, attribution_maps, map_scores
+from squeezed.explain.cam import (
+    Pictures,
+    agreement,
+    attribution_maps,
+    map_scores,
+    randomisation_fields,
+)
 from squeezed.explain.controls import CONTROLS, blurred, control_maps
 from squeezed.explain.faithfulness import (
     descending_ranks,
@@ -342,3 +348,16 @@ def test_objects(tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             object_masks("masks", **options, masks_path=path)
+
+
+def test_a_test_of_few_maps_has_no_interval():
+    """Of twelve re-initialised maps all but some may be the same all over."""
+    maps = {"grad_cam": np.random.default_rng(0).random((12, SIZE, SIZE)).astype(np.float32)}
+    for left in (0, 1, 4, 5, 12):
+        correlations = np.where(np.arange(12) < left, 0.6, np.nan)
+        correlations += np.linspace(0, 0.1, 12)
+        found = randomisation_fields({"grad_cam": [("first", correlations)]}, maps, seed=0)
+        assert found["grad_cam_randomisation_excess_images"] == left
+        assert (found["grad_cam_randomisation_excess"] is None) == (left == 0)
+        assert (found["grad_cam_randomisation_excess_low"] is None) == (left < 5)
+        assert (found["grad_cam_randomised_rank_correlation_high"] is None) == (left < 5)

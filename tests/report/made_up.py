@@ -325,7 +325,7 @@ class MadeUp:
                 "guided_backprop_randomised_rank_correlation", self.randomised_correlation, 0.02
             )
             | _triple("guided_backprop_unrelated_rank_correlation", 0.25, 0.02)
-            | {"n_randomisation_images": 100}
+            | {"guided_backprop_randomisation_excess_images": 100}
             | _triple(
                 "guided_backprop_randomisation_excess",
                 self.randomised_correlation - 0.25,

@@ -199,6 +199,34 @@ def test_scores_of_images_are_paired(tmp_path: Path) -> None:
     assert paired.half_width is not None and paired.half_width < 0.01
 
 
+def test_differences_over_seeds_keep_the_images_chance(tmp_path: Path) -> None:
+    """Three seeds whose errors grew by the same: how far, their images cannot tell so exactly."""
+    experiment = results(tmp_path, MadeUp(n=400), (0, 1, 2))
+    name = "expected_calibration_error"
+    for seed in experiment.seeds:
+        for variant, value in (("baseline", 0.02), ("pruned", 0.05)):
+            record = experiment.records[seed, variant, "evaluation"]
+            record |= {name: value, f"{name}_low": value - 0.01, f"{name}_high": value + 0.01}
+    found = difference(experiment, "pruned", "evaluation", name)
+    assert found is not None and found.value == pytest.approx(0.03)
+    assert found.half_width == pytest.approx(0.01 * 2**0.5)
+    assert found.basis == "3 seeds and 400 images"
+
+
+def test_scores_of_images_beside_an_evaluation_are_paired(tmp_path: Path) -> None:
+    experiment = results(tmp_path, MadeUp(n=400), (0, 1, 2))
+    scores = np.random.default_rng(0).exponential(0.2, 400)
+    for seed in experiment.seeds:
+        for variant, loss in (("baseline", 0.0), ("pruned", 0.01)):
+            path = experiment.path(seed, variant, "predictions.csv")
+            frame = pd.read_csv(path).sort_values("index")
+            frame.assign(brier_score=scores + loss).to_csv(path, index=False)
+    experiment.frames_read.clear()
+    found = difference(experiment, "pruned", "evaluation", "brier_score")
+    assert found is not None and found.value == pytest.approx(0.01)
+    assert found.half_width == pytest.approx(0, abs=1e-9)
+
+
 def test_distances_are_compared_on_the_same_images(tmp_path: Path) -> None:
     made_up = MadeUp(strong_l2={"baseline": 1.0, "pruned": 0.5})
     experiment = results(tmp_path, made_up, (0,), "attacks")

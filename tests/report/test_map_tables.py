@@ -5,14 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from squeezed.paper.verdict import what_it_takes
 from squeezed.reporting.collection import collect
+from squeezed.reporting.estimates import TOO_FEW_IMAGES
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_cam import randomisation_test
+from squeezed.reporting.measures import randomisation_excess
+from squeezed.reporting.scores import maps_depend_on_weights
 from squeezed.reporting.table_cam import cam_table
 from squeezed.reporting.table_embedding import embedding_table
 from tests.report.made_up import MadeUp, settings_of
 
 METHOD = "guided_backprop"
+ENDS = ("_low", "_high")
 
 
 def run(folder: Path, made_up: MadeUp, without: dict[str, dict[str, None]]) -> Experiment:
@@ -71,3 +76,17 @@ def test_the_randomisation_test_says_when_it_cannot_tell(
     made_up = MadeUp(randomised_correlation=correlation, randomised_half=half)
     text = randomisation_test(run(tmp_path, made_up, {}), METHOD)
     assert text.startswith(f"Randomisation test (Adebayo et al. 2018) {said}:")
+
+
+@pytest.mark.parametrize("correlation", [0.2, 0.6])
+def test_a_single_map_decides_nothing(tmp_path: Path, correlation: float) -> None:
+    """A re-initialised network often draws nothing: of twelve maps one may be left."""
+    without = {"baseline/cam": {f"{METHOD}_randomisation_excess{end}": None for end in ENDS}}
+    made_up = MadeUp(randomised_correlation=correlation)
+    experiment = run(tmp_path, made_up, without)
+    text = randomisation_test(experiment, METHOD)
+    assert text.startswith("Randomisation test (Adebayo et al. 2018) undecided:")
+    excess = randomisation_excess(experiment, METHOD)
+    assert excess is not None and excess.basis == TOO_FEW_IMAGES and excess.half_width is None
+    assert maps_depend_on_weights(experiment, METHOD) is None
+    assert what_it_takes(excess, 0.1, "").words == "more test images, or several seeds"

@@ -5,6 +5,7 @@ The runs of a case are drawn at once, so that a case takes a fraction of a secon
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from squeezed.statistics.crossed import (
     crossed_share,
     crossed_share_difference,
 )
+from squeezed.statistics.intervals import bootstrap_mean_interval, normal_interval
 from squeezed.statistics.planning import image_error, images_needed, seeds_needed
 from squeezed.statistics.times import speedup_interval
 
@@ -59,10 +61,11 @@ def scores(sources: str, seeds: int, images: int, runs: int = RUNS) -> NDArray[n
     return drawn + seed * normal(runs, seeds, 1)
 
 
+@pytest.mark.parametrize("images", [12, 200])
 @pytest.mark.parametrize("seeds", SEEDS)
 @pytest.mark.parametrize("sources", SOURCES)
-def test_means(sources: str, seeds: int) -> None:
-    assert LEAST <= coverage(scores(sources, seeds, 200), crossed_mean, 0.0) <= MOST
+def test_means(sources: str, seeds: int, images: int) -> None:
+    assert LEAST <= coverage(scores(sources, seeds, images), crossed_mean, 0.0) <= MOST
 
 
 @pytest.mark.parametrize("seeds", SEEDS)
@@ -116,6 +119,26 @@ def test_medians_of_ratios(seeds: int) -> None:
     assert LEAST <= coverage(drawn, lambda v: crossed_median(v, resamples=150), 1.0) <= 0.99
 
 
+@pytest.mark.parametrize("images", [8, 16, 60])
+@pytest.mark.parametrize("interval", [normal_interval, partial(bootstrap_mean_interval, seed=0)])
+def test_means_of_few_images_of_one_network(
+    interval: Callable[[NDArray[np.floating]], tuple[float, float]], images: int
+) -> None:
+    """As activation maps have them; the normal quantile covers 91 % of eight."""
+    drawn = np.random.default_rng(8).standard_normal((RUNS, images))
+    ends = np.array([interval(values) for values in drawn])
+    assert LEAST <= np.mean((ends[:, 0] <= 0) & (ends[:, 1] >= 0)) <= MOST
+
+
+@pytest.mark.parametrize("images", [16, 32])
+def test_paired_differences_of_few_images(images: int) -> None:
+    """As attacks have them: a fifth of the images lost, the same ones in all seeds."""
+    generator = np.random.default_rng(9)
+    lost = -(generator.random((RUNS, 1, images)) < 0.2).astype(np.float32)
+    drawn = np.repeat(lost, 3, axis=1)
+    assert coverage(drawn, crossed_share_difference, -0.2) >= LEAST
+
+
 def test_rare_changes_are_covered_though_generously() -> None:
     for share in (0.99, 0.999):
         generator = np.random.default_rng(3)
@@ -158,7 +181,7 @@ def test_more_seeds_do_not_take_the_images_chance_away() -> None:
     drawn = scores("images and both", 3, 200)[0]
     found = crossed_mean(drawn)
     parts = image_error((found.high - found.low) / 2, found.spread, 3)
-    assert parts == pytest.approx(found.image_error)
+    assert parts == pytest.approx(found.image_error, rel=0.01)
     assert image_error(1.0, 3**0.5 / stats.t.ppf(0.975, 2), 3) == 0
 
 
