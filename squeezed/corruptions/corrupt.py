@@ -53,6 +53,7 @@ def corrupt(
     side = max(images.shape[-2:])
     images = np.asarray(images, dtype=np.float32)
     changed = OPERATIONS[kind](images, generators, parameters(kind, severity, side))
-    # The published sets cut the fraction off; a hair above, what is whole but for float32 stays.
-    levels = np.floor(np.clip(changed, 0, 1) * np.float32(255) + np.float32(1e-3))
+    # The published sets cut the fraction off; a hair above, what is whole but for float32 stays. A
+    # wider hair would undo the lightest blurs, which take a level by less than a thousandth.
+    levels = np.floor(np.clip(changed, 0, 1) * np.float32(255) + np.float32(1e-4))
     return (levels / np.float32(255)).astype(np.float32)

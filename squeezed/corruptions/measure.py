@@ -17,7 +17,13 @@ from squeezed.foundation.errors import UserError
 from squeezed.foundation.files import atomic_path
 from squeezed.foundation.progress import track
 from squeezed.statistics.comparisons import holm
-from squeezed.statistics.intervals import normal_interval, normal_p_value, wilson_interval
+from squeezed.statistics.intervals import (
+    Interval,
+    normal_interval,
+    normal_p_value,
+    paired_proportion_interval,
+    wilson_interval,
+)
 
 Integers = NDArray[np.int64]
 Predict = Callable[[Images], Integers]
@@ -117,7 +123,7 @@ def corruption_metrics(
     p_values = holm(np.array([normal_p_value(change) for change in changes]))
     rows = []
     for index, kind in enumerate(kinds):
-        low, high = normal_interval(changes[index])
+        low, high = _change_interval(changes[index])
         rows.append(
             {
                 "corruption": kind,
@@ -125,8 +131,8 @@ def corruption_metrics(
                 "accuracy": right[index].mean(),
                 "baseline_accuracy": was_right[index].mean(),
                 "accuracy_change": changes[index].mean(),
-                "accuracy_change_low": max(-1.0, low),
-                "accuracy_change_high": min(1.0, high),
+                "accuracy_change_low": low,
+                "accuracy_change_high": high,
                 "p_value": p_values[index],
                 "flipped_share": flipped[index].mean(),
                 **{f"accuracy_{s + 1}": a for s, a in enumerate(right[index].mean(axis=1))},
@@ -142,7 +148,7 @@ def corruption_metrics(
         "corruption_clean_accuracy_low": clean_low,
         "corruption_clean_accuracy_high": clean_high,
         **_with_interval("corruption_accuracy", right.mean(axis=(0, 1))),
-        **_with_interval("corruption_accuracy_change", changes.mean(axis=0), -1.0),
+        **_change("corruption_accuracy_change", changes.mean(axis=0)),
         **_with_interval("corruption_flipped_share", flipped.mean(axis=(0, 1))),
         "corruption_clean_flipped_share": float((own.clean != baseline.clean).mean()),
         **_mean_corruption_error(right, was_right),
@@ -159,12 +165,25 @@ def _beyond_chance(rows: Sequence[dict[str, Any]], sign: int) -> int:
     return sum(bool(row["p_value"] < LEVEL and sign * row["accuracy_change"] > 0) for row in rows)
 
 
-def _with_interval(name: str, images: NDArray[np.float64], least: float = 0.0) -> dict[str, Any]:
+def _with_interval(name: str, images: NDArray[np.float64]) -> dict[str, Any]:
     found = {name: float(images.mean())}
     if len(images) > 1:
         low, high = normal_interval(images)
-        found |= {f"{name}_low": max(least, low), f"{name}_high": min(1.0, high)}
+        found |= {f"{name}_low": max(0.0, low), f"{name}_high": min(1.0, high)}
     return found
+
+
+def _change(name: str, images: NDArray[np.float64]) -> dict[str, Any]:
+    low, high = _change_interval(images)
+    return {name: float(images.mean()), f"{name}_low": low, f"{name}_high": high}
+
+
+def _change_interval(images: NDArray[np.float64]) -> Interval:
+    """Return the interval of a mean change of shares; it keeps a width where no image changed."""
+    if not images.any():
+        return paired_proportion_interval(0, 0, len(images))
+    low, high = normal_interval(images)
+    return max(-1.0, low), min(1.0, high)
 
 
 def _mean_corruption_error(

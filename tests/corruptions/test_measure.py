@@ -14,7 +14,7 @@ from squeezed.corruptions.measure import (
 )
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.results import exact_part, read_result
-from squeezed.statistics.intervals import normal_interval
+from squeezed.statistics.intervals import normal_interval, paired_proportion_interval
 from tests.evaluation.workplace import run, write_linear, write_pictures
 
 KINDS = ["gaussian_noise", "frost"]
@@ -66,6 +66,17 @@ def test_severities_of_an_image_are_no_samples_of_their_own() -> None:
     )[0]
     assert once == often
     assert once["corruption_parameters"] == "ImageNet-C"
+
+
+def test_where_no_image_changed_its_interval_keeps_a_width() -> None:
+    """A hundred images that stay as they are do not show that every image does."""
+    labels = np.zeros(100, dtype=np.int64)
+    same = predictions(np.zeros((2, 3, 100), dtype=bool), labels)
+    metrics, rows = corruption_metrics(same, same, KINDS, 32)
+    expected = paired_proportion_interval(0, 0, 100)
+    for row in rows:
+        assert (row["accuracy_change_low"], row["accuracy_change_high"]) == expected
+    assert metrics["corruption_accuracy_change_high"] == expected[1] > 0.01
 
 
 def test_a_baseline_without_errors_has_no_ratio() -> None:
