@@ -64,8 +64,8 @@ for (const kind of ["pointerover", "focusin", "click"]) document.addEventListene
 document.addEventListener("focusout", () => { help.hidden = true; });
 document.addEventListener("scroll", () => { help.hidden = true; }, {capture: true, passive: true});
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") help.hidden = true; });
-// A table that is wider than its place says on which side there is more.
-for (const place of document.querySelectorAll(".scroll")) {
+// A table or a figure that is wider than its place says on which side there is more.
+for (const place of document.querySelectorAll(".scroll, .scroll-figure")) {
   const cue = () => {
     place.classList.toggle("more", place.scrollLeft + place.clientWidth < place.scrollWidth - 2);
   };

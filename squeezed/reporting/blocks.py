@@ -51,7 +51,7 @@ class Block:
 
 
 def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) -> list[Block]:
-    """Return the blocks of an experiment in the order of reading, tables first.
+    """Return the blocks of an experiment in the order of reading.
 
     Args:
         attacks: the configured attacks with their settings (empty where these are not known).
@@ -179,6 +179,16 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "Robust accuracy against the attacker's budget",
             "How many images stay correctly classified when the attacker may change them by up to "
             "this L2 length. The curves say more than any single figure: lower is easier to fool.",
+            screen="robust",
+        ),
+        Block(
+            "transfer",
+            "tables",
+            "Who fools whom: the transfer matrix",
+            "How long a change made to fool the row's variant is once it fools the column's, "
+            "against the attack on that variant itself (×, of the medians); below, on how many of "
+            "the images that it has right it does, up to four times as long. Darker is nearer; "
+            "point at a cell for its interval.",
             screen="robust",
         ),
         Block(

@@ -31,6 +31,7 @@ from squeezed.reporting.table_embedding import embedding_table
 from squeezed.reporting.table_engines import engines_table
 from squeezed.reporting.table_gate import gate_table
 from squeezed.reporting.table_layers import layers_table
+from squeezed.reporting.table_transfer import transfer_table
 from squeezed.reporting.tables import Table, intervals_in_words, make_table
 
 
@@ -81,6 +82,7 @@ TABLES: dict[str, Callable[[Block, Sources], Table | None]] = {
     "engines": lambda b, s: engines_table(b.key, s.experiment),
     "layers": lambda b, s: layers_table(b.key, s.experiment),
     "gate": lambda b, s: gate_table(s.experiment),
+    "transfer": lambda b, s: transfer_table(b.key, s.experiment),
     "attack": lambda b, s: attack_table(b.key, s.experiment, b.subject, s.lenses),
     "variations": lambda b, s: variations_table(b.key, s.experiment),
     "embedding": lambda b, s: embedding_table(b.key, s.experiment),
@@ -112,7 +114,7 @@ DATA: dict[str, Callable[[Experiment], pd.DataFrame]] = {
 }
 """The points of figures that show more than a table does."""
 
-OWN_INTERVALS = ("variants", "changes", "classes")
+OWN_INTERVALS = ("variants", "changes", "classes", "transfer")
 """Tables whose captions say what their intervals are over."""
 
 
@@ -154,6 +156,7 @@ COUNTED = {
     "storage": ("evaluation", "n_images"),
     "engines": ("evaluation", "n_images"),
     "gate": ("diagnostics", "n_attackable"),
+    "transfer": ("diagnostics", "n_attackable"),
     "variations": ("attack_variations", "n_images"),
     "embedding": ("embedding", "n_images"),
     "tsne": ("tsne", "n_images"),

@@ -12,7 +12,7 @@ from squeezed.foundation.results import INEXACT_FIELDS
 from squeezed.reporting.blocks import MAP_METHODS
 
 NOT_ATTACKS = ("attack_timing", "attack_variations")
-TEXTS = {"class": str, "corruption": str}
+TEXTS = {"class": str, "corruption": str, "from": str}
 """Columns of the CSVs that are names, whatever they look like."""
 
 

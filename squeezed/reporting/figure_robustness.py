@@ -12,6 +12,8 @@ from squeezed.reporting.vocabulary import in_words
 
 POINTS = 61
 WIDTH, HEIGHT = 9.0, 2.2
+NARROW, NARROW_HEIGHT, FEW = 5.7, 2.6, 8
+"""Inches with so few variants, so that what they fool each other with fits beside it."""
 LINES = ("-", (0, (5, 2)), "-", (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (3, 1)))
 
 
@@ -83,8 +85,9 @@ def draw_robustness(experiment: Experiment) -> str | None:
         in_words(v) + (" (unreliable)" if unreliable_reason(experiment, v) else "")
         for v in variants
     ]
+    width, height = (NARROW, NARROW_HEIGHT) if len(variants) <= FEW else (WIDTH, HEIGHT)
     with styled():
-        figure = new_figure(WIDTH, HEIGHT + legend_height(labels, WIDTH))
+        figure = new_figure(width, height + legend_height(labels, width))
         axes = figure.subplots()
         lines = []
         for place, variant in enumerate(variants):

@@ -66,6 +66,8 @@ class Table:
     notes: Sequence[str] = field(default_factory=tuple)
     row_heading: str = "Variant"
     """What the rows are."""
+    is_matrix: bool = False
+    """Whether its cells are small, and shaded by their figure alone."""
 
 
 def make_table(

@@ -1,6 +1,6 @@
 """Made-up results with the names of the real ones, for tests of the report alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,8 @@ class MadeUp:
     """Share that the attack with the paper's settings leaves."""
     attack_ms: dict[str, float] = field(default_factory=dict)
     strong_l2: dict[str, float] = field(default_factory=dict)
+    transferred: dict[str, float] = field(default_factory=dict)
+    """On how many images those made to fool this variant fool the others."""
     reliable: dict[str, bool] = field(default_factory=dict)
     map_knn: dict[str, tuple[float, float]] = field(default_factory=dict)
     """(value, half-width)."""
@@ -139,12 +141,21 @@ class MadeUp:
                     folder = root / experiment / f"seed{seed}" / variant
                     folder.mkdir(parents=True, exist_ok=True)
                     getattr(self, f"_{part}")(folder, variant, seed)
+                if "attacks" in parts:
+                    others = [other for other in variants if other != variant]
+                    self.transfers(others).to_csv(folder / "transfer.csv", index=False)
             folder = root / experiment / f"seed{seed}"
             if "evaluation" in parts:
                 _write_times(folder / "inference_timing.json", self._inference_times, variants)
             if "attacks" in parts:
                 _write_times(folder / "attack_timing.json", self._attack_times, variants)
         return root
+
+    def transfers(self, others: Sequence[str]) -> pd.DataFrame:
+        """Return a variant's column of the transfer matrix."""
+        fooled = [self.transferred.get(other, 0.9) for other in others]
+        columns = {"from": others, "n": self.n, "fooled": fooled}
+        return pd.DataFrame(columns | {"l2_median": 1.0, "l2_median_own": 0.8})
 
     def _inference_times(self, variant: str) -> dict[str, float]:
         value, least, most = self.speedup.get(variant, (1.0, 0.99, 1.01))
