@@ -78,6 +78,8 @@ rule map_cam:
         masks=lambda wildcards: experiment_of(wildcards)["cam"]["masks"] or [],
         baseline=of_baseline(result("cam.safetensors")),
         baseline_images=of_baseline(result("cam_images.csv")),
+        baseline_graph=of_baseline(GRAPH_FILE),
+        predictions=result("predictions.csv"),
     output:
         maps=result("cam.safetensors"),
         images=result("cam_images.csv"),
@@ -104,7 +106,7 @@ rule map_cam:
     shell:
         command(
             "map_cam",
-            "graph dataset masks baseline baseline_images",
+            "graph dataset masks baseline baseline_images baseline_graph predictions",
             "maps images result",
             seed=True,
         )

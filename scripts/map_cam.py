@@ -17,6 +17,7 @@ from squeezed.explain.cam import (
     randomisation_fields,
     randomisation_test,
 )
+from squeezed.explain.changed import changed_maps
 from squeezed.explain.image_scores import check_same_images, read_scores, summary, write_scores
 from squeezed.explain.objects import object_masks
 from squeezed.explain.selection import choose_images
@@ -38,6 +39,8 @@ def main() -> None:
             "masks": optional("where the objects are, if you know (.npy)"),
             "baseline": optional("the baseline's maps, to compare with; none for itself"),
             "baseline_images": optional("the baseline's scores of each image"),
+            "baseline_graph": optional("the baseline (.onnx), to see where it looks, too"),
+            "predictions": optional("what the variant and the baseline predict (CSV)"),
         },
         outputs={
             "maps": one("the maps to write (safetensors)"),
@@ -105,12 +108,20 @@ def main() -> None:
     )
     metrics |= randomisation_fields(test, first_maps, seed=seed)
 
+    changed = {}
+    if job.input["baseline_graph"] and job.input["predictions"]:
+        baseline = load_twin(job.input["baseline_graph"]).to(job.device)
+        both = [method for method in maps if unavailable(baseline, method, layer) is None]
+        predicted_of_all = read_scores(job.input["predictions"])
+        changed = changed_maps(twin, baseline, dataset, predicted_of_all, both, layer)
+
     with atomic_path(job.output["maps"]) as temporary:
         arrays = {method: values.astype(np.float16) for method, values in maps.items()}
         arrays |= {"indices": indices, "labels": labels}
         arrays |= {
             "predictions": predicted.cpu().numpy(),
             "probabilities": probability.cpu().numpy(),
+            **changed,
         }
         save_file(arrays, temporary)
     columns = {"index": indices, "label": labels, "prediction": arrays["predictions"]}

@@ -204,7 +204,8 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "page",
             "Images whose prediction changed",
             "Before the arrow the baseline's prediction, behind it the variant's, each with its "
-            "probability.",
+            "probability. Beside the image, where there are maps: where the baseline looks, and "
+            "where the variant does.",
             screen="changed",
         ),
         Block(

@@ -50,7 +50,7 @@ class Changed:
 def changed_images(experiment: Experiment) -> dict[str, list[Changed]]:
     """Return the changed images of each variant, of the first seed that has predictions.
 
-    Those of which the baseline was surest come first.
+    Those of which the variant is surest come first; they are those that have activation maps.
     """
     for seed in experiment.seeds:
         base = experiment.frame(seed, "baseline", "predictions.csv")
@@ -114,7 +114,7 @@ def gallery(experiment: Experiment, data: Dataset | None, classes: Sequence[str]
 def _changed(variant: str, base: pd.DataFrame, own: pd.DataFrame) -> list[Changed]:
     both = own.merge(base, on="index", suffixes=("", "_before"))
     both = both[both["prediction"] != both["prediction_before"]]
-    both = both.sort_values(["confidence_before", "index"], ascending=[False, True])
+    both = both.sort_values(["confidence", "index"], ascending=[False, True])
     return [
         Changed(
             variant,
@@ -145,15 +145,14 @@ def _maps_of(
     maps: CamMaps | None, method: str, one: Changed, size: tuple[int, ...]
 ) -> list[NDArray[np.uint8]]:
     """Return the baseline's and the variant's map of an image, coloured; nothing without both."""
-    if maps is None or one.index not in maps.indices:
+    arrays = maps.variants.get(one.variant, {}) if maps else {}
+    names = [f"changed_baseline_{method}", f"changed_{method}"]
+    positions = np.flatnonzero(arrays.get("changed_indices", np.array([])) == one.index)
+    if not len(positions) or not all(name in arrays for name in names):
         return []
-    position = int(np.flatnonzero(maps.indices == one.index)[0])
     found = []
-    for variant in ("baseline", one.variant):
-        arrays = maps.variants.get(variant, {})
-        if method not in arrays:
-            return []
-        heat = mpl.colormaps[HEAT](scaled(arrays[method][position]))[..., :3]
+    for name in names:
+        heat = mpl.colormaps[HEAT](scaled(arrays[name][positions[0]]))[..., :3]
         picture = Image.fromarray(np.round(255 * heat).astype(np.uint8))
         found.append(np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)))
     return found

@@ -6,14 +6,19 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.numpy import load_file
 
+from squeezed.data import open_dataset
 from squeezed.data.tensor_file import write_tensor_dataset
+from squeezed.explain.attribution import Attributor
+from squeezed.explain.changed import CHANGED_AT_MOST
 from squeezed.foundation.results import exact_part, read_result
 from squeezed.graphs.export import export_network
 from squeezed.graphs.graph_file import GraphCard, write_graph
+from squeezed.graphs.twin import load_twin
 from squeezed.networks import VGG6, Classifier
 from tests import PROJECT
 
@@ -126,10 +131,21 @@ def explain(
         masks=None,
         baseline=of_baseline("cam.safetensors"),
         baseline_images=of_baseline("cam_images.csv"),
+        baseline_graph=folder / "baseline.onnx" if compare else None,
+        predictions=_predicted(made),
         maps=made / "cam.safetensors",
         images=made / "cam_images.csv",
         result=made / "cam.json",
     )
+
+
+def _predicted(made: Path) -> Path:
+    """Write what a variant and the baseline are taken to say of each test image."""
+    index = np.arange(N)
+    columns = {"index": index, "prediction": index % 2, "baseline_prediction": index // 2 % 2}
+    columns |= {"confidence": 0.5 + (7 * index % N) / (2 * N)}
+    pd.DataFrame(columns).to_csv(made / "predictions.csv", index=False)
+    return made / "predictions.csv"
 
 
 @pytest.mark.parametrize(
@@ -180,6 +196,27 @@ def test_variants_are_asked_about_the_same_images(workplace):
     for file in ("embedding.safetensors", "cam.safetensors"):
         ours, theirs = (load_file(workplace / v / file) for v in ("pruned", "baseline"))
         np.testing.assert_array_equal(ours["indices"], theirs["indices"])
+
+
+def test_changed_images_are_explained_by_both_networks_for_what_each_says(workplace):
+    table = pd.read_csv(workplace / "pruned" / "predictions.csv")
+    changed = table[table["prediction"] != table["baseline_prediction"]]
+    assert len(changed) > CHANGED_AT_MOST
+    maps = load_file(workplace / "pruned" / "cam.safetensors")
+    surest = changed.sort_values("confidence", ascending=False)["index"].head(CHANGED_AT_MOST)
+    assert set(maps["changed_indices"]) == set(surest)
+    images = open_dataset(workplace / "data.safetensors").test.images(maps["changed_indices"])
+    rows = table.set_index("index").loc[maps["changed_indices"]]
+    for prefix, variant, column in (
+        ("changed_baseline", "baseline", "baseline_prediction"),
+        ("changed", "pruned", "prediction"),
+    ):
+        attributor = Attributor(load_twin(workplace / f"{variant}.onnx"), "grad_cam")
+        for place, (image, said) in enumerate(zip(images, rows[column], strict=True)):
+            alone = attributor.maps(torch.from_numpy(image)[None], torch.tensor([said]))[0].numpy()
+            scaled = alone / alone.max() if alone.max() > 0 else alone
+            np.testing.assert_allclose(maps[f"{prefix}_grad_cam"][place], scaled, atol=2e-3)
+    assert "changed_indices" not in load_file(workplace / "baseline" / "cam.safetensors")
 
 
 def test_a_variant_that_is_the_baseline_differs_by_nothing(workplace, tmp_path):

@@ -51,4 +51,17 @@ def write_pictures(results: Path, data: Path, variants: tuple[str, ...]) -> None
         arrays = {"guided_backprop": maps, "grad_cam": maps, "indices": np.arange(SHOWN)}
         arrays |= {"labels": labels[:SHOWN], "predictions": labels[:SHOWN]}
         arrays |= {"probabilities": np.full(SHOWN, 0.9, np.float32)}
+        if variant != "baseline":
+            arrays |= _changed(results, variant)
         save_file(arrays, folder / "cam.safetensors")
+
+
+def _changed(results: Path, variant: str) -> dict[str, np.ndarray]:
+    """Return maps of the images that a variant changes: the baseline's heat above its own."""
+    said = [
+        pd.read_csv(results / v / "predictions.csv")["prediction"] for v in ("baseline", variant)
+    ]
+    indices = np.flatnonzero(said[0] != said[1])
+    above = np.broadcast_to(np.arange(32)[:, None] < 16, (len(indices), 32, 32))
+    maps = {"changed_baseline_guided_backprop": above, "changed_guided_backprop": ~above}
+    return {"changed_indices": indices, **{k: v.astype(np.float16) for k, v in maps.items()}}
