@@ -35,6 +35,6 @@ def left_open(experiment: Experiment, test_images: int | None) -> list[str]:
     if not parts:
         return [f"{said}: figures have fewer images and repeats than a thorough run's."]
     return [
-        f"{said}: however consistent, differences between two variants of less than "
-        f"{listed(parts)} cannot be shown; effort {THOROUGH} takes more images, steps and repeats."
+        f"{said}: differences between two variants below {listed(parts, 'or')} cannot be shown, "
+        f"however consistent; effort {THOROUGH} takes more images, steps and repeats."
     ]

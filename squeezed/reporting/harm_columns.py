@@ -12,6 +12,7 @@ from squeezed.reporting.harms import (
     unfamiliar_change,
     worst_class_change,
 )
+from squeezed.reporting.measures import negated
 from squeezed.reporting.tables import Column
 from squeezed.reporting.wording import Format, number, percent, plain, points, signed, times
 
@@ -83,11 +84,12 @@ CHANGES = (
 CALIBRATION = (
     CALIBRATION_ERROR,
     Column(
-        "expected_calibration_error_change",
+        "calibration_change",
         "… change",
-        "Against the baseline, as if of other images: the interval is too wide",
+        "Against the baseline; minus is worse: the error grows. As if of other images: the "
+        "interval is too wide",
         points,
-        measure=calibration_change,
+        measure=lambda e, v: negated(calibration_change(e, v)),
     ),
     Column(
         "overconfidence",

@@ -120,10 +120,11 @@ def _corruptions(experiment: Experiment) -> list[Warning]:
 
 
 def _calibration(experiment: Experiment) -> list[Warning]:
+    losses = _clearly(experiment, calibration_change, SHARE_MARGIN, sure_of=0.0)
     return _warning(
         "Confidences as probabilities.",
-        "The expected calibration error grew by",
-        _clearly(experiment, calibration_change, SHARE_MARGIN, sure_of=0.0),
+        "Calibration, the distance of confidence from accuracy, changes by",
+        {variant: negated(loss) for variant, loss in losses.items()},
         points,
     )
 

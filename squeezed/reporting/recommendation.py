@@ -159,8 +159,9 @@ def _figures(experiment: Experiment, best: str) -> str:
     size = _known(size_ratio, experiment, best)
     drop = negated(_known(accuracy_drop, experiment, best))
     speed = speedup(experiment, best)
-    faster = f", {with_interval(speed, times)} the speed" if speed else ""
-    return f"{times(size.value)} the file{faster}, accuracy {with_interval(drop, points)}."
+    faster = f", {with_interval(speed, times)} its speed" if speed else ""
+    accurate = f"accuracy changes by {with_interval(drop, points)}"
+    return f"{times(size.value)} the baseline's file{faster}; {accurate}."
 
 
 def _runner_up(

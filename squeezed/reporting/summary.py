@@ -4,6 +4,7 @@ Every sentence speaks of the same estimates as the figures beside it, and names 
 have them. Changes are against the baseline: minus is worse.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -167,7 +168,8 @@ def _robustness_sentence(experiment: Experiment) -> str:
     if not success:
         return "Robustness: the variants have not been attacked."
     least = min(success.values(), key=lambda estimate: estimate.value).value
-    share = "all" if least == 1 else f"at least {percent(least)}"
+    # Rounded down, so that "at least" is true.
+    share = "all" if least == 1 else f"at least {percent(math.floor(1000 * least + 1e-9) / 1000)}"
     who = (
         "every variant"
         if len(success) == len(experiment.variants)
@@ -175,7 +177,7 @@ def _robustness_sentence(experiment: Experiment) -> str:
         if len(success) > 1
         else in_words(next(iter(success)))
     )
-    begins = f"The attack fools {who} on {share} of the images it had right"
+    begins = f"The attack fools {who} on {share} of the images classified correctly before"
     ratios = _known(experiment, distance_ratio)
     if not ratios:
         return f"{begins}."

@@ -160,6 +160,24 @@ class Browser:
                 **(text if kind == "keyDown" else {}),
             )
 
+    def tap(self, selector: str, across: float = 0.5, down: float = 0.5) -> None:
+        """Touch an element with a finger, at this share of its width and height, and lift it."""
+        x, y = self.evaluate(
+            f"""(() => {{ const e = document.querySelector({json.dumps(selector)});
+            e.scrollIntoView({{block: "center", behavior: "instant"}});
+            const b = e.getBoundingClientRect();
+            return [b.left + {across} * b.width, b.top + {down} * b.height]; }})()"""
+        )
+        self.send("Emulation.setTouchEmulationEnabled", enabled=True)
+        # A page that scrolls is told so with the next frame.
+        self.evaluate(
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
+        self.send("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        self.send("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        self.evaluate("new Promise(done => setTimeout(done, 400))")
+        self.send("Emulation.setTouchEmulationEnabled", enabled=False)
+
     def screenshot(self, path: Path | None = None, *, whole: bool = False) -> bytes:
         """Return what is to be seen, or the whole page, as PNG, and write it where asked."""
         data = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)

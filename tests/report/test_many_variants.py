@@ -1,13 +1,19 @@
 """Many variants of any name: legible in a browser, named, described and joined by recipe."""
 
 import json
+from collections.abc import Iterable
+from itertools import combinations, pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from squeezed.reporting.collection import collect
 from squeezed.reporting.colours import colours_of
 from squeezed.reporting.document import Document, compose
+from squeezed.reporting.experiment import Experiment
+from squeezed.reporting.figure_tsne import CLASS_COLOURS
 from squeezed.reporting.files import write_report
 from squeezed.reporting.reasons import reasons_for
 from squeezed.reporting.sweeps import sweeps_of
@@ -101,6 +107,36 @@ def test_colours_are_each_variants_own_with_a_hue_for_each_step(
         red, blue = red_and_blue(variant)
         if recipe["step"] in ("prune", "quantize"):
             assert (red > blue) == (recipe["step"] == "prune"), variant
+
+
+def oklab(colour: str) -> NDArray[np.float64]:
+    """Return a colour where distances are as seen (Ottosson 2020)."""
+    rgb = np.array([int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+    light = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    cones = [[0.41222, 0.53633, 0.05145], [0.21190, 0.68070, 0.10740], [0.08830, 0.28172, 0.62998]]
+    opponent = [
+        [0.21045, 0.79362, -0.00407],
+        [1.97800, -2.42859, 0.45059],
+        [0.0259, 0.78277, -0.80868],
+    ]
+    return np.array(opponent) @ np.cbrt(np.array(cones) @ light)
+
+
+def least_distance(colours: Iterable[tuple[str, str]]) -> float:
+    """Return how far apart the two most alike are; 0.02 can just be told."""
+    return min(float(np.linalg.norm(oklab(one) - oklab(other))) for one, other in colours)
+
+
+def test_neighbours_colours_can_be_told_apart(sweep: tuple[Document, Path]) -> None:
+    assert least_distance(combinations(CLASS_COLOURS, 2)) > 0.1, "of classes: horse and truck too"
+    few = {name: recipe for name, recipe in sweep_recipes().items() if name in RECIPES}
+    settings = {"digits": settings_of("digits", few)}
+    default = Experiment("digits", (0,), list(few), Path(), settings=settings["digits"])
+    for scheme in ("light", "dark"):
+        own = [getattr(colour, scheme) for colour in colours_of(default).values()]
+        assert least_distance(combinations(own, 2)) > 0.1, "quantized and linear quantized too"
+        of_sweep = colours_of(sweep[0].sections[0].experiment)
+        assert least_distance(pairwise(getattr(c, scheme) for c in of_sweep.values())) > 0.05
 
 
 def test_variants_that_differ_in_one_number_are_a_sweep(sweep: tuple[Document, Path]) -> None:

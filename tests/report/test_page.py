@@ -244,6 +244,46 @@ def test_the_explorer_answers_to_keys_and_taps_and_to_its_choice(single: Browser
     assert single.evaluate(f"{tip}.hidden"), "the made-up maps have no changed prediction"
 
 
+def test_what_a_finger_tapped_stays(single: Browser) -> None:
+    single.resize(390, 844)
+    single.tap("table.figures tbody td")
+    said = single.evaluate("document.querySelector('.help').innerText")
+    assert "of one network" in said and not single.evaluate(
+        "document.querySelector('.help').hidden"
+    )
+    places = single.evaluate(
+        """(() => { const root = document.querySelector(".tsne-explore");
+        const points = JSON.parse(root.querySelector("script").textContent).variants[0].points;
+        const bytes = Uint8Array.from(atob(points), (c) => c.charCodeAt(0));
+        const view = new DataView(bytes.buffer);
+        return [view.getUint16(0, true) / 65535, view.getUint16(2, true) / 65535]; })()"""
+    )
+    single.tap(".tsne-explore canvas", *places)
+    tip = "document.querySelector('.tsne-explore .tip')"
+    assert not single.evaluate(f"{tip}.hidden")
+    assert "true class:" in single.evaluate(f"{tip}.innerText")
+
+
+def test_colours_and_pictures_are_printed(single: Browser) -> None:
+    single.resize(794, 1123, medium="print")
+    for printed in (".gallery i", ".figures td[class^=better]", ".matrix td[class^=heat]"):
+        element = f"getComputedStyle(document.querySelector('{printed}'))"
+        assert single.evaluate(f"{element}.printColorAdjust") == "exact", printed
+    loud = single.evaluate(
+        "getComputedStyle(document.querySelector('.gallery i')).backgroundImage.slice(0, 9)"
+    )
+    assert loud == 'url("data'
+
+
+def test_the_gallery_puts_both_networks_maps_beside_the_image(single: Browser) -> None:
+    pictures = single.evaluate(
+        """[...document.querySelectorAll(".gallery figure")].map(card =>
+            [...card.querySelectorAll("i")].map(i => i.getAttribute("aria-label")))"""
+    )
+    assert pictures and all(len(of_card) == 3 for of_card in pictures)
+    assert all(of_card[1] == "where the baseline looks" for of_card in pictures)
+
+
 def test_in_print_an_interval_is_no_larger_than_its_figure(single: Browser) -> None:
     single.resize(794, 1123, medium="print")
     sizes = single.evaluate(

@@ -1,6 +1,7 @@
 """Over any results: no sentence names what has none, or contradicts the figure beside it."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,26 @@ from squeezed.reporting.estimates import Estimate
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.measures import accuracy_drop, size_ratio, speedup, unreliable_reason
 from squeezed.reporting.recommendation import flips, recommend
+from squeezed.reporting.ship_card import ship_card
 from squeezed.reporting.side_by_side import side_by_side
-from squeezed.reporting.summary import answer
+from squeezed.reporting.summary import answer, changed_sentence, do_not_believe
+from squeezed.reporting.tables import Cell
 from squeezed.reporting.vocabulary import in_words
 from squeezed.reporting.wording import interval, megabytes, with_spread
 
 VARIANTS = ["baseline", "alpha", "beta", "gamma_2", "delta", "epsilon"]
 share = st.floats(0, 1)
+flipped = st.one_of(share, st.floats(0, 0.05))
 ratio = st.floats(0.2, 5)
 
 
 FOOLED = 20
+ANALYSES = ["evaluation", "timing", "attack", "corruptions", "unfamiliar", "maps"]
+
+
+def around(name: str, value: float, half: float) -> dict[str, float]:
+    """Return a figure with an interval of this half-width."""
+    return {name: value, f"{name}_low": value - half, f"{name}_high": value + half}
 
 
 def with_ends(name: str, value: float, spread: float) -> dict[str, float]:
@@ -46,14 +56,34 @@ def experiments(draw: st.DrawFn) -> Experiment:
     records: dict[tuple[int, str, str], dict[str, Any]] = {}
     frames: dict[Path, pd.DataFrame | None] = {}
     for variant in variants:
-        analyses = draw(st.sets(st.sampled_from(["evaluation", "timing", "attack"])))
+        analyses = draw(st.sets(st.sampled_from(ANALYSES)))
         for seed in seeds:
             if "evaluation" in analyses:
                 records[seed, variant, "evaluation"] = {
                     "n_images": 200,
-                    "top1_accuracy": draw(share),
-                    "flipped_share": 0.0 if variant == "baseline" else draw(share),
+                    "top1_accuracy": draw(st.one_of(share, st.floats(0.90, 0.91))),
+                    "flipped_share": 0.0 if variant == "baseline" else draw(flipped),
                     "onnx_size_bytes": draw(st.integers(1, 10**8)),
+                    **around("expected_calibration_error", draw(share), draw(st.floats(0, 0.1))),
+                }
+            if "corruptions" in analyses:
+                fields = around("corruption_accuracy", draw(share), 0.02)
+                if variant != "baseline":
+                    change = draw(st.floats(-0.3, 0.3))
+                    fields |= around("corruption_accuracy_change", change, draw(st.floats(0, 0.1)))
+                records[seed, variant, "corruptions"] = {"n_images": 120, **fields}
+            if "unfamiliar" in analyses and variant != "baseline":
+                change = draw(st.floats(-0.3, 0.3))
+                fields = around("auroc_confidence_change", change, draw(st.floats(0, 0.1)))
+                records[seed, variant, "unfamiliar"] = {"n_images": 120, **fields}
+            if "maps" in analyses:
+                records[seed, variant, "tsne"] = {
+                    "n_images": 120,
+                    **around("map_knn_accuracy", draw(share), draw(st.floats(0, 0.1))),
+                }
+                records[seed, variant, "cam"] = {
+                    "n_images": 16,
+                    **around("grad_cam_share_on_object", draw(share), draw(st.floats(0, 0.1))),
                 }
             if "timing" in analyses:
                 times = with_ends("speedup", draw(ratio), draw(st.floats(0, 0.3)))
@@ -129,13 +159,151 @@ def test_what_is_shipped_was_measured_and_is_smaller(experiment: Experiment) -> 
         assert best != "baseline"
 
 
-def shades(experiment: Experiment, key: str) -> dict[str, str]:
-    """Return the colour of each variant's cell in a column of the one table."""
+def column(experiment: Experiment, key: str) -> dict[str, Cell]:
+    """Return each compressed variant's cell in a column of the one table, where it has a figure."""
     table = side_by_side("variants", experiment)
     keys = [column.key for column in table.columns] if table else []
     if table is None or key not in keys:
         return {}
-    return {v: cells[keys.index(key)].shade.partition("-")[0] for v, cells in table.rows}
+    found = {v: cells[keys.index(key)] for v, cells in table.rows if v != "baseline"}
+    return {v: cell for v, cell in found.items() if cell.sort is not None}
+
+
+def shades(experiment: Experiment, key: str) -> dict[str, str]:
+    """Return the colour of each variant's cell in a column of the one table."""
+    return {v: cell.shade.partition("-")[0] for v, cell in column(experiment, key).items()}
+
+
+def figure_of(variant: str, sentence: str) -> str:
+    """Return the figure, with its interval, that stands before a variant's name in brackets."""
+    words = rf"([+−]?[\d.]+\u202f(?:%|points)(?: \[[^]]*\])?) \({in_words(variant)}\)"
+    (found,) = re.findall(words, sentence)
+    return str(found)
+
+
+def change_of(cell: Cell) -> str:
+    """Return the change against the baseline that a cell says when it is pointed at."""
+    return cell.help.partition(" against the baseline")[0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(experiments())
+def test_the_ends_of_what_changed_are_the_columns(experiment: Experiment) -> None:
+    cells = column(experiment, "flips")
+    sentence = changed_sentence(experiment)
+    assert bool(named(sentence)) == bool(cells)
+    if not cells:
+        return
+    said = {variant: cells[variant].sort for variant in named(sentence)}
+    assert {min(said.values()), max(said.values())} == {
+        end(cell.sort for cell in cells.values()) for end in (min, max)
+    }
+    for variant in said:
+        bare, _, interval_ = figure_of(variant, sentence).partition("\u202f% ")
+        assert (bare, interval_) == (cells[variant].text, cells[variant].interval)
+
+
+@settings(max_examples=40, deadline=None)
+@given(experiments())
+def test_the_largest_change_of_how_it_sees_is_the_columns(experiment: Experiment) -> None:
+    sentence = answer(experiment)[-1]
+    for key, words in (("clustering", "t-SNE maps"), ("looks", "ctivation maps")):
+        told = part(sentence, having=words) | _next_part(sentence, words)
+        cells = {v: cell for v, cell in column(experiment, key).items() if "against" in cell.help}
+        assert bool(told) == bool(cells), sentence
+        for variant in told:
+            sizes = {v: abs(_number(change_of(cell))) for v, cell in cells.items()}
+            assert sizes[variant] == max(sizes.values())
+            assert change_of(cells[variant]) in sentence
+
+
+def _next_part(sentence: str, words: str) -> set[str]:
+    """Return whom the part after that with these words names: that tells the largest change."""
+    pairs = pairwise(sentence.split("; "))
+    return set().union(*(named(after) for one, after in pairs if words in one))
+
+
+def _number(text: str) -> float:
+    return float(text.split("\u202f")[0].replace("−", "-"))
+
+
+@settings(max_examples=40, deadline=None)
+@given(experiments())
+def test_no_warning_contradicts_a_cell(experiment: Experiment) -> None:
+    for warning in do_not_believe(experiment):
+        for start, key in (("On corrupted", "corruptions"), ("Calibration", "calibration")):
+            if not warning.why.startswith(start):
+                continue
+            cells = column(experiment, key)
+            told = named(warning.why)
+            assert told and told <= set(cells), warning.why
+            for variant in told:
+                assert cells[variant].shade.startswith("worse"), warning.why
+                assert figure_of(variant, warning.why) == change_of(cells[variant])
+                assert figure_of(variant, warning.why).startswith("−"), "minus is worse"
+            more = re.search(r"and (\d+) more variant", warning.why)
+            worse = [v for v, cell in cells.items() if cell.shade.startswith("worse")]
+            assert len(told) + int(more[1] if more else 0) <= len(worse)
+        if "marks them unreliable" in warning.why:
+            unreliable = {v for v in experiment.compressed if unreliable_reason(experiment, v)}
+            assert named(warning.what) <= unreliable
+            assert named(warning.what) or "variants" in warning.what or "Baseline" in warning.what
+
+
+@settings(max_examples=60, deadline=None)
+@given(experiments())
+def test_the_cards_harms_are_the_cells_of_its_row(experiment: Experiment) -> None:
+    card = ship_card(experiment, {}, {})
+    variant = card.recommendation.variant
+    if variant is None:
+        assert not card.harms
+        return
+    columns = {"Calibration": "calibration", "Corrupted images": "corruptions"}
+    for what, told in card.harms:
+        if what in columns:
+            assert told.startswith(change_of(column(experiment, columns[what])[variant]))
+        if what == "Predictions changed":
+            cell = column(experiment, "flips")[variant]
+            assert told.startswith(f"{cell.text}\u202f% {cell.interval}".strip())
+        if what == "Change that fools it":
+            assert told.startswith(f"{column(experiment, 'robustness')[variant].text}×")
+
+
+def every_sentence(experiment: Experiment) -> list[str]:
+    """Return all that the first screen and the screens' first lines say."""
+    card = ship_card(experiment, {}, {})
+    warnings = [f"{one.what} {one.why}" for one in do_not_believe(experiment)]
+    said = [*answer(experiment), changed_sentence(experiment), *warnings, *card.limits, card.rule]
+    return [*said, card.recommendation.reason, card.recommendation.runner_up or "None."]
+
+
+@settings(max_examples=60, deadline=None)
+@given(experiments())
+def test_every_sentence_is_well_formed(experiment: Experiment) -> None:
+    odd = r"\bnan\b|\binf\b|−0\.0+(?!\d)|[+−]{2}|  "
+    negative_cost = r"(costs?|loses?|takes?|at most|at least|by up to|grew by) (at most )?−"
+    for sentence in every_sentence(experiment):
+        assert sentence.endswith("."), sentence
+        assert not re.search(odd, sentence), sentence
+        assert not re.search(negative_cost, sentence), sentence
+        for low, high in re.findall(r"\[([+−\d.,]+),\u00a0([+−\d.,]+)\]", sentence):
+            ends = [float(end.replace("−", "-").replace(",", "")) for end in (low, high)]
+            assert ends == sorted(ends), sentence
+
+
+@settings(max_examples=60, deadline=None)
+@given(experiments())
+def test_at_least_is_true_of_every_variant_that_is_counted(experiment: Experiment) -> None:
+    sentence = answer(experiment)[3]
+    rates = {v: experiment.values(v, "attack_hard", "success_rate") for v in experiment.variants}
+    means = [np.mean(list(by_seed.values())) for by_seed in rates.values() if by_seed]
+    if "on all of the images" in sentence:
+        assert min(means) == 1
+    for least in re.findall(r"at least ([\d.]+)\u202f%", sentence):
+        assert float(least) <= 100 * min(means) + 1e-6, sentence
+        assert float(least) > 100 * min(means) - 0.11, sentence
+    counted = re.search(r"each of the (\d+) variants attacked", sentence)
+    assert counted is None or int(counted[1]) == len(means) < len(experiment.variants)
 
 
 def part(sentence: str, *, having: str) -> set[str]:
