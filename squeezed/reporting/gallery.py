@@ -207,6 +207,7 @@ def _card(
     return (
         f'<figure tabindex="0" class="{one.kind}" data-variant="{html.escape(one.variant, True)}" '
         f'data-kind="{one.kind}" data-label="{one.label}" data-help="{help_}">{pictures}'
-        f"<figcaption>{before} {one.sure_before:.0%} → {after} {one.sure_after:.0%}</figcaption>"
+        f"<figcaption>{before} {one.sure_before:.0%} → {after} {one.sure_after:.0%}"
+        f"<small>{html.escape(in_words(one.variant))}</small></figcaption>"
         "</figure>"
     )
