@@ -64,8 +64,9 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "tables",
             SCREENS["variants"],
             "Green is better than the baseline and red is worse, the deeper the larger the "
-            "difference; what is not coloured cannot be told from it: the 95\u00a0% interval of the "
-            "difference includes none. Brackets are 95\u00a0% intervals; headings say over what.",
+            "difference; what is not coloured cannot be told from it: the 95\u00a0% interval of "
+            "the difference includes none. Brackets are 95\u00a0% intervals; headings say over "
+            "what.",
             screen="variants",
         ),
         Block(
