@@ -187,9 +187,9 @@ def blocks_of(attacks: Mapping[str, Mapping[str, Any]], methods: Iterable[str]) 
             "tables",
             "Who fools whom: the transfer matrix",
             "How long a change made to fool the row's variant is once it fools the column's, "
-            "against the attack on that variant itself (×, of the medians); below, on how many of "
-            "the images that it has right it does, up to four times as long. Darker is nearer; "
-            "point at a cell for its interval.",
+            "against the attack on that variant itself (×, of the medians); below, or where "
+            "pointed at, on how many of the images that it has right it does, up to four times as "
+            "long. Darker is nearer; what fools less than half has no shade.",
             screen="robust",
         ),
         Block(

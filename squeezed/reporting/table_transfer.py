@@ -20,6 +20,8 @@ from squeezed.statistics.intervals import wilson_interval
 FILE = "transfer.csv"
 HEAT = (1.05, 1.15, 1.3, 1.6, 2.5)
 """Up to which length, in those of the attack on a variant itself, each shade goes."""
+OFTEN = 0.5
+"""What fools a smaller share of the images has no shade."""
 BRIEF_FROM = 9
 """With so many variants, shares are only said when a cell is pointed at."""
 
@@ -128,7 +130,10 @@ def _cell(
         help_ = f"What was made to fool {source} fools {target} on {told}"
     if length is not None and source != target:
         help_ += f"; there it is {times(length)} as long as the attack on {target} itself"
-    level = 0 if length is None else sum(length <= most for most in HEAT)
+    # What fools few is not near, however short it is where it does.
+    level = 0
+    if length is not None and estimate.value >= OFTEN:
+        level = sum(length <= most for most in HEAT)
     return Cell(
         NONE if length is None else bare(times(length)),
         length,

@@ -123,6 +123,12 @@ def test_one_networks_interval_is_wilsons_and_the_nearer_is_darker(tmp_path: Pat
         f"heat-{level}" for level in (5, 4, 3, 2, 0)
     ]
     assert cells["pruned", "pruned"].text == "1.00"
+    column["fooled"] = 0.4
+    column.to_csv(results / "digits/seed0/pruned/transfer.csv", index=False)
+    (experiment,) = collect(results, None, {"digits": settings_of()})
+    seldom = transfer_table("transfer", experiment)
+    assert seldom is not None
+    assert {cells_of(seldom)[v, "pruned"].shade for v in others} == {"heat-0"}
     assert "75.0" in table.notes[0] and f"each of {len(VARIANTS) - 1} variants" in table.notes[0]
 
 
