@@ -19,6 +19,7 @@ from squeezed.foundation.environment import check_torch_builds
 from squeezed.configuration.architectures import facts_of
 from squeezed.foundation.workers import WORKERS_VARIABLE
 from squeezed.foundation.source_stamp import own_weights, source_stamp
+from squeezed.graphs.foreign.original_stamp import original_stamp
 
 # What a run makes and DVC versions, with Snakemake's records of it.
 OUTPUT_FOLDERS = ("data", "models", "results", "reports/generated")
@@ -429,10 +430,10 @@ def weights_stamp(wildcards):
     )
 
 
-def original_stamp(wildcards):
-    """What tells that the imported file is no longer the same."""
+def imported_stamp(wildcards):
+    """What tells that the imported file, or one with its weights, is no longer the same."""
     made = Path(result("import.json").format(**wildcards))
-    return source_stamp(recipe_of(wildcards).settings["path"], made, "original_stamp")
+    return original_stamp(recipe_of(wildcards).settings["path"], made)
 
 
 def threads_of(wildcards):

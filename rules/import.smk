@@ -27,7 +27,7 @@ rule import_graph:
         runtime=minutes(10),
     params:
         settings=recipe_settings("threads"),
-        original=original_stamp,
+        original=imported_stamp,
         code=code_of_step("import_graph"),
     message:
         "Import the {wildcards.variant} graph of {wildcards.experiment}, seed {wildcards.seed}"

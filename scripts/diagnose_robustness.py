@@ -14,7 +14,8 @@ from squeezed.data import open_dataset
 from squeezed.foundation.cli import script_main
 from squeezed.foundation.job import any_number, one
 from squeezed.foundation.torch_job import TorchJob
-from squeezed.graphs.engines import open_engine
+from squeezed.graphs.engines import engines_of, open_engine
+from squeezed.graphs.foreign.kept import why_no_twin
 from squeezed.graphs.twin import load_twin
 
 
@@ -46,11 +47,12 @@ def main() -> None:
     }
     test = open_dataset(job.input["dataset"]).test
     images = torch.from_numpy(test.images(shown.index.numpy()))
-    engine = open_engine(job.input["graph"], job.threads)
+    graph = job.input["graph"]
+    engine = open_engine(graph, job.threads, engines_of(graph, ())[0])
     victim = Victim(twin, device=job.device, images=len(images))
     judge = one_at_a_time(engine.predict)
     checks, distances = measure(victim, judge, images, shown, others, attack, settings)
-    reliable, reason = verdict(checks)
+    reliable, reason = verdict(checks, why_no_twin(graph))
     write_table(job.output["transfer"], transfer_table(shown, distances))
     few = shown.attackable.nonzero()[: settings.images, 0]
     arrangement = paper_arrangement(twin, images[few], shown.label[few], device=job.device)

@@ -155,10 +155,17 @@ def failures(checks: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def verdict(checks: Mapping[str, Any]) -> tuple[bool, str]:
-    """Return whether a figure is reliable, and the reason in a sentence."""
+def verdict(checks: Mapping[str, Any], why_no_twin: str | None = None) -> tuple[bool, str]:
+    """Return whether a figure is reliable, and the reason in a sentence.
+
+    Args:
+        checks: as in `failures`.
+        why_no_twin: why the variant has none, so that no gradient could be asked for; None: it has.
+    """
     if not checks["n_attackable"]:
         return False, "Unreliable: the model classifies no image correctly, so none was attacked."
+    if why_no_twin is not None:
+        return False, _without_gradients(checks, why_no_twin)
     found = failures(checks)
     if found:
         return False, f"Unreliable: {'; '.join(found)}."
@@ -172,6 +179,23 @@ def verdict(checks: Mapping[str, Any]) -> tuple[bool, str]:
         f"{_percent(checks['success_at_square_budget'])} at the same distance) nor random noise "
         f"({_percent(checks['noise_success'])}) does better."
     )
+
+
+def _without_gradients(checks: Mapping[str, Any], why: str) -> str:
+    """Say what was found without a gradient, of which an attack with one would find more."""
+    said = f"Judged without gradients, because {why}"
+    if checks["square_budget_l2"] is None:
+        return f"{said}: there is no other variant whose distance the Square attack could take."
+    said += (
+        f": within L2 {checks['square_budget_l2']:.2g}, the baseline's median, the Square attack "
+        f"fools {_percent(checks['square_success'])}"
+    )
+    if checks["transfer_shortened"] is not None:  # the attack itself found nothing
+        said += (
+            "; other variants' adversarial images, brought to the boundary, fool "
+            f"{_percent(checks['transfer_shortened'])}"
+        )
+    return f"{said}. An attack with gradients may find more."
 
 
 def arrangement_verdict(

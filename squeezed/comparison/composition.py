@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from squeezed.comparison.tflite_layers import tflite_layers
 from squeezed.foundation.errors import UserError
 from squeezed.graphs.engines import open_engine
 from squeezed.graphs.foreign.core import Core, OnnxCore
@@ -13,6 +12,7 @@ from squeezed.graphs.foreign.onnx_file import model_files
 from squeezed.graphs.foreign.tflite_core import TfliteCore
 from squeezed.graphs.layers import list_layers, totals
 from squeezed.graphs.sizes import gzipped_bytes, size_bytes
+from squeezed.graphs.tflite.layers import tflite_layers
 
 INTEGERS = frozenset({"int8", "uint8", "int4", "uint4", "int2", "uint2"})
 
@@ -45,24 +45,23 @@ def composition_of(path: str | Path, core: Core, threads: int) -> Composition:
     """
     columns = ["layer", "shape", "stored", "executed"]
     if isinstance(core, TfliteCore):
-        found = tflite_layers(path)
         executed = open_engine(path, threads, "litert").executed_precisions()
-        rows = [(each.name, each.shape, each.stored, executed[each.name]) for each in found]
-        parameters, nonzero = sum(e.parameters for e in found), sum(e.nonzero for e in found)
+        layers = [each.layer for each in tflite_layers(core.content)]
     else:
         assert isinstance(core, OnnxCore)
         executed = open_engine(path, threads).executed_precisions()
         layers = list_layers(core.model, executed)
-        sums = totals(layers)
-        rows = [
-            (each.layer, each.shape, each.stored, each.executed)
-            for each in layers
-            if each.kind in ("convolution", "fully_connected")
-        ]
-        parameters, nonzero = sums["parameters"], sums["nonzero_parameters"]
+    rows = [
+        (each.layer, each.shape, each.stored, executed[each.layer])
+        for each in layers
+        if each.kind in ("convolution", "fully_connected")
+    ]
     if not rows:
         raise UserError(f"{path} has no layer with weights: it is no network that was trained")
-    return Composition(pd.DataFrame(rows, columns=columns), parameters, nonzero)
+    sums = totals(layers)
+    return Composition(
+        pd.DataFrame(rows, columns=columns), sums["parameters"], sums["nonzero_parameters"]
+    )
 
 
 def layer_table(original: Composition, compressed: Composition) -> pd.DataFrame:

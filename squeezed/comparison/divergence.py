@@ -15,10 +15,10 @@ import onnx
 import pandas as pd
 from numpy.typing import NDArray
 
-from squeezed.comparison.tflite_layers import tflite_layers
 from squeezed.graphs.foreign.core import OnnxCore, as_input, run_session
 from squeezed.graphs.foreign.model import ForeignModel, in_channels
 from squeezed.graphs.foreign.tflite_core import TfliteCore
+from squeezed.graphs.tflite.layers import tflite_layers
 from squeezed.graphs.weighted_nodes import weighted_nodes
 
 Floats = NDArray[np.float32]
@@ -175,13 +175,16 @@ class TfliteProbe:
         """Open the file anew, keeping all values."""
         from ai_edge_litert.interpreter import Interpreter
 
-        self._model, path = model, model.core.name
+        assert isinstance(model.core, TfliteCore)
+        self._model, content = model, model.core.content
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that all values are kept is what is wanted here
-            self._interpreter = Interpreter(model_path=path, experimental_preserve_all_tensors=True)
+            self._interpreter = Interpreter(
+                model_content=content, experimental_preserve_all_tensors=True
+            )
         self._interpreter.allocate_tensors()
         details = {each["index"]: each for each in self._interpreter.get_tensor_details()}
-        self._details = [details[layer.output] for layer in tflite_layers(path)]
+        self._details = [details[layer.output] for layer in tflite_layers(content)]
         self.taps = []
         for each in self._details:
             kind = np.dtype(each["dtype"])

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from squeezed.comparison.composition import composition_of, layer_table
 from squeezed.comparison.divergence import divergence_table
+from squeezed.graphs.foreign.kept import kept
 from squeezed.graphs.foreign.model import ForeignModel, open_foreign
 from squeezed.graphs.foreign.preprocessing import Preprocessing
+from squeezed.graphs.graph_file import read_graph
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ def graphs_apart(
 
 
 def _opened(path: Path, images: NDArray[np.float32]) -> ForeignModel:
+    brought = kept(read_graph(path))
+    if brought is not None:
+        return brought
     height, width = images.shape[2:]
     # A graph of this project does all preprocessing itself.
     return open_foreign(path, Preprocessing(), None, (height, width), images)

@@ -1,11 +1,12 @@
 """Table I for one graph but for its times: what it predicts and weighs. Loads no torch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from squeezed.data import Split
@@ -13,10 +14,13 @@ from squeezed.evaluation.engine_matrix import engine_metrics, run_engine
 from squeezed.evaluation.predictions import accuracy_metrics
 from squeezed.foundation.progress import track
 from squeezed.graphs.engines import CannotRun, Engine, engines_of, open_engine
+from squeezed.graphs.foreign.kept import kept
+from squeezed.graphs.foreign.tflite_core import TfliteCore
 from squeezed.graphs.graph_file import read_graph
 from squeezed.graphs.layers import Layer, list_layers, totals
 from squeezed.graphs.peak_memory import peak_memory_bytes
 from squeezed.graphs.sizes import gzipped_bytes, size_bytes
+from squeezed.graphs.tflite.layers import tflite_layers
 
 MIB = 2**20
 
@@ -81,7 +85,7 @@ def evaluate(
         held_out_logits = predict(open_engine(graph, threads, names[0]), held_out)
     layers: list[Layer] = []
     if graph.suffix == ".onnx":
-        layers = list_layers(read_graph(graph), results[0].executed)
+        layers = _layers(read_graph(graph), results[0].executed)
     stored = {
         layer.layer: layer.stored for layer in layers if layer.layer in results[0].executed
     } or results[0].executed
@@ -108,3 +112,14 @@ def evaluate(
         "batch_size": batch_size,
     }
     return Evaluation(metrics, measured, layers, logits, other, held_out_logits)
+
+
+def _layers(model: onnx.ModelProto, executed: Mapping[str, str]) -> list[Layer]:
+    """Return a graph's layers: those of the TFLite file where one was brought."""
+    brought = kept(model)
+    if brought is None or not isinstance(brought.core, TfliteCore):
+        return list_layers(model, executed)
+    return [
+        replace(each.layer, executed=executed.get(each.layer.layer, ""))
+        for each in tflite_layers(brought.core.content)
+    ]

@@ -14,6 +14,7 @@ from squeezed.data.dataset import Split
 from squeezed.explain.trunk import Trunk
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.progress import track
+from squeezed.graphs.twin.without_gradient import WithoutGradient
 
 BATCH = 250
 SHOWN_NAMES = 8
@@ -50,7 +51,8 @@ def feature_layer(twin: fx.GraphModule, name: str | None = None) -> Layer:
     By default what the second fully connected layer reads: the first one's activation. A network
     whose only fully connected layer gives the logits (a ResNet) is read before it; one that has
     none, because its last convolution gives the logits (a SqueezeNet), before that, averaged over
-    each map. Only layers count that everything passes through, after the flattening.
+    each map. Of a file without a twin only its answers can be read. Only layers count that
+    everything passes through, after the flattening.
 
     Args:
         twin: the network.
@@ -67,12 +69,23 @@ def feature_layer(twin: fx.GraphModule, name: str | None = None) -> Layer:
         reader = connected[min(1, len(connected) - 1)]
         return _layer(twin, trunk.before_rounding(reader.all_input_nodes[0]))
     last = _last_convolution(trunk)
+    if last is None and (whole := _without_gradient(twin)) is not None:
+        return _layer(twin, whole)
     if last is None:
         raise UserError(
             "the network has no fully connected layer or convolution to read features at; "
             f"set embedding.layer to one of its layers ({_some_names(twin)})"
         )
     return _layer(twin, trunk.before_rounding(last.all_input_nodes[0]), pooled=True)
+
+
+def _without_gradient(twin: fx.GraphModule) -> fx.Node | None:
+    for node in twin.graph.nodes:
+        if node.op == "call_module":
+            module = twin.get_submodule(str(node.target))
+            if isinstance(module, WithoutGradient):
+                return node
+    return None
 
 
 def map_layer(twin: fx.GraphModule, name: str | None = None) -> Layer:

@@ -17,6 +17,9 @@ from onnx import helper
 from squeezed.foundation.errors import UserError, first_line
 from squeezed.foundation.files import atomic_path
 
+KEPT_FILE = "litert"
+"""The entry that holds a TFLite file of which a graph was made."""
+
 
 @dataclass(frozen=True)
 class GraphCard:
@@ -101,14 +104,16 @@ def write_graph(path: str | Path, model: onnx.ModelProto, card: GraphCard) -> No
 
     Args:
         path: the `.onnx` file.
-        model: its metadata are replaced by the card's.
+        model: its metadata are replaced by the card's, but for a file that it keeps
+            (`squeezed.graphs.foreign.kept`).
         card: describes `model`.
 
     Raises:
         UserError: if the graph is larger than one ONNX file can be (2 GiB).
     """
+    entries = {entry.key: entry.value for entry in model.metadata_props if entry.key == KEPT_FILE}
     del model.metadata_props[:]
-    helper.set_model_props(model, _metadata(card))
+    helper.set_model_props(model, {**_metadata(card), **entries})
     try:
         content = model.SerializeToString(deterministic=True)
     except (EncodeError, ValueError) as error:

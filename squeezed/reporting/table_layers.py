@@ -110,10 +110,29 @@ def _notes(experiment: Experiment, variant: str) -> list[str]:
         ),
         None,
     )
+    said += _twin(experiment, variant)
     errors = experiment.values(variant, ANALYSIS, "largest_relative_error")
     if layer is not None and errors:
         said.append(f"Parts most at {layer}: by {percent(max(errors.values()))} of what it gives.")
     return [f"{in_words(variant)}: {sentence[0].lower()}{sentence[1:]}" for sentence in said]
+
+
+def _twin(experiment: Experiment, variant: str) -> list[str]:
+    """Say how near the twin of a TFLite file is to LiteRT, or why there is none."""
+    record = next(
+        filter(None, (experiment.record(seed, variant, "import") for seed in experiment.seeds)), {}
+    )
+    if record.get("why_no_twin"):
+        return [
+            f"No gradient is known of it ({record['why_no_twin']}): robustness is judged by the "
+            "Square attack and other variants' images, and what its features are by its answers."
+        ]
+    if record.get("n_twin_images"):
+        return [
+            "LiteRT judges it; its twin, for gradients, predicts another class for "
+            f"{percent(record['twin_disagreement_share'])} of {record['n_twin_images']} images."
+        ]
+    return []
 
 
 def _file(experiment: Experiment, variant: str) -> dict[str, float]:

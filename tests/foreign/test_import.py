@@ -179,6 +179,19 @@ def test_names_of_ours_for_its_values_do_no_harm(tmp_path):
     np.testing.assert_array_equal(run(graph, given), run(path.read_bytes(), given))
 
 
+def test_names_of_ours_inside_do_no_harm(tmp_path):
+    given = images()
+    model = classifier()
+    for node in model.graph.node:
+        for values in (node.input, node.output):
+            for k, value in enumerate(values):
+                values[k] = {"c": "logits", "w": "images"}.get(value, value)
+    next(t for t in model.graph.initializer if t.name == "w").name = "images"
+    path = saved(model, tmp_path)
+    _, graph = graph_of(path)
+    np.testing.assert_array_equal(run(graph, given), run(path.read_bytes(), given))
+
+
 class Images(CalibrationDataReader):
     def __init__(self):
         self.batches = iter(images(20, seed=3)[:, None])

@@ -1,6 +1,7 @@
 """An experiment of files that another tool made, through the whole workflow."""
 
 import numpy as np
+import onnx
 import onnxruntime
 import pandas as pd
 import pytest
@@ -8,9 +9,12 @@ import yaml
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
 from squeezed.data import open_dataset
+from squeezed.graphs.foreign.tflite_core import TfliteCore
 from tests.foreign.models import classifier, saved
 from tests.foreign.models import images as random_images
 from tests.foreign.test_import import Images
+from tests.foreign.tflite_models import INT8
+from tests.foreign.tflite_models import classifier as tflite_classifier
 from tests.workflow.workspace import TINY, Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.workflow]
@@ -92,6 +96,77 @@ def test_only_what_reads_the_file_runs_again_with_another_one(imported):
     planned = imported.planned()
     assert {"import_graph", "evaluate", "compare_layers", "compile_report"} <= planned
     assert "prepare_dataset" not in planned
+
+
+def test_weights_beside_the_file_count(imported):
+    """They changed, the file itself did not: whatever reads it runs again."""
+    model = onnx.load(imported.folder / "model_int8.onnx")
+    path = imported.folder / "outside.onnx"
+    weights = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0}
+    onnx.save(model, path, **weights)
+    imported.configure("experiments.mine.variants.int8.path", "outside.onnx")
+    imported.snakemake("--until", "import_graph")
+    assert "import_graph" not in imported.planned()
+    before = path.read_bytes()
+    changed = bytearray((imported.folder / "weights.bin").read_bytes())
+    changed[len(changed) // 2] ^= 1
+    (imported.folder / "weights.bin").write_bytes(changed)
+    assert path.read_bytes() == before
+    assert "import_graph" in imported.planned()
+
+
+@pytest.fixture(scope="module")
+def brought(tmp_path_factory):
+    """A finished run of TFLite files: in float, in 8 bits, and one of which no twin can be made."""
+    pytest.importorskip("ai_edge_litert")
+    folder = tmp_path_factory.mktemp("brought") / "project"
+    configuration = yaml.safe_load(TINY.read_text())
+    section = configuration["experiments"].pop("tiny")
+    for key in ("architecture", "training", "pruning"):
+        section.pop(key)
+    made = {"baseline": {}, "int8": {"kind": INT8}, "odd": {"extra": "ELU"}}
+    section["variants"] = {name: {"step": "import", "path": f"{name}.tflite"} for name in made}
+    for attack in section["attacks"].values():
+        attack["variants"] = list(made)
+    configuration["experiments"]["mine"] = section
+    configuration["run"] = ["mine"]
+    path = folder.parent / "config.yaml"
+    path.write_text(yaml.safe_dump(configuration))
+    workspace = Workspace.create(folder, path)
+    for name, options in made.items():
+        content = tflite_classifier(size=(32, 32), classes=10, **options)
+        (folder / f"{name}.tflite").write_bytes(content)
+    workspace.snakemake()
+    return workspace
+
+
+def test_litert_judges_a_tflite_file_and_its_twin_is_near(brought):
+    results = brought.folder / "results/mine/seed0"
+    test = open_dataset(brought.folder / "data/digits.safetensors").test
+    pixels = test.images(np.arange(len(test)))
+    core = TfliteCore(brought.folder / "int8.tflite")
+    right = (core.run(pixels).argmax(axis=1) == test.labels).mean()
+    evaluation = imported_result(results / "int8/evaluation.json")
+    assert evaluation["engines"][0] == "litert"
+    assert evaluation["top1_accuracy"] == pytest.approx(right)
+    assert evaluation["onnxruntime_disagreement_share"] <= 0.05
+    imported = imported_result(results / "int8/import.json")
+    assert imported["original_size_bytes"] == (brought.folder / "int8.tflite").stat().st_size
+    assert imported["twin_disagreement_share"] <= 0.05
+    page = (brought.folder / "reports/generated/report.html").read_text()
+    assert "LiteRT judges it; its twin, for gradients, predicts another class for" in page
+
+
+def test_without_a_twin_robustness_is_judged_without_gradients(brought):
+    results = brought.folder / "results/mine/seed0/odd"
+    assert imported_result(results / "import.json")["why_no_twin"].endswith("ELU")
+    (diagnosis,) = results.glob("*robustness*.json")
+    found = imported_result(diagnosis)
+    assert not found["reliable"]
+    assert found["reason"].startswith("Judged without gradients, because ")
+    assert 0 <= found["square_success"] <= 1
+    page = (brought.folder / "reports/generated/report.html").read_text()
+    assert "no gradient is known of it" in page
 
 
 def imported_result(path):

@@ -13,10 +13,20 @@ ENGINES = ("onnxruntime", "openvino", "openvino_bf16", "litert")
 
 
 def engines_of(path: str | Path, engines: Sequence[str]) -> list[str]:
-    """Return those of `engines` that are for such a file; a `.tflite` file has LiteRT alone."""
+    """Return those of `engines` that are for such a file, the one that judges it first.
+
+    A `.tflite` file has LiteRT alone. So is a graph judged that keeps one; the other engines run
+    the nodes that were made of it, if there are any.
+    """
     if Path(path).suffix == ".tflite":
         return ["litert"]
-    return [engine for engine in engines if engine != "litert"] or ["onnxruntime"]
+    others = [engine for engine in engines if engine != "litert"]
+    if Path(path).is_file():
+        from squeezed.graphs.foreign.kept import keeps_file, why_no_twin
+
+        if keeps_file(path):
+            return ["litert"] if why_no_twin(path) else ["litert", *others]
+    return others or ["onnxruntime"]
 
 
 def open_engine(

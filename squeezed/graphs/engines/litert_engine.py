@@ -8,12 +8,16 @@ import numpy as np
 
 from squeezed.foundation.errors import UserError, first_line
 from squeezed.graphs.engines.engine import CannotRun, Images, InBatches, Logits, not_installed
+from squeezed.graphs.foreign.kept import keeps_file, kept
+from squeezed.graphs.foreign.model import ForeignModel
+from squeezed.graphs.foreign.tflite_core import TfliteCore
+from squeezed.graphs.graph_file import read_graph
 
 _LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 
 
 class LiteRtEngine(InBatches):
-    """One `.tflite` file in LiteRT, with XNNPACK's kernels."""
+    """One `.tflite` file in LiteRT, with XNNPACK's kernels; or the one that a graph keeps."""
 
     name = "litert"
     integer_path: str | None = None
@@ -24,7 +28,7 @@ class LiteRtEngine(InBatches):
         Raises:
             UserError: if LiteRT is not installed or cannot run the file.
         """
-        if Path(path).suffix != ".tflite":
+        if Path(path).suffix != ".tflite" and not keeps_file(path):
             raise UserError(
                 f"engine litert runs imported .tflite files alone, not {path}: leave it out of "
                 "evaluation.engines"
@@ -33,8 +37,14 @@ class LiteRtEngine(InBatches):
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
             raise not_installed("ai-edge-litert", "litert", error) from error
+        self._kept: ForeignModel | None = None
         try:
-            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            if Path(path).suffix == ".tflite":
+                self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            else:
+                self._kept = kept(read_graph(path), threads)
+                assert self._kept is not None and isinstance(self._kept.core, TfliteCore)
+                self._interpreter = self._kept.core.interpreter
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise CannotRun(f"{path} cannot be run by LiteRT ({first_line(error)})") from error
@@ -46,8 +56,11 @@ class LiteRtEngine(InBatches):
     def predict(self, images: Images) -> Logits:
         """Return the logits, shape (n, classes), of images (n, C, H, W) in [0, 1].
 
-        Integer inputs and outputs are scaled as the file says.
+        Integer inputs and outputs are scaled as the file says. A file that a graph keeps sees and
+        gives what the graph does.
         """
+        if self._kept is not None:
+            return self._kept.logits(images)
         batch = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         if tuple(self._input["shape"]) != batch.shape:
             self._interpreter.resize_tensor_input(self._input["index"], batch.shape)

@@ -15,17 +15,21 @@ import onnx
 from squeezed.data.dataset import Dataset
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.files import sha256_of, user_path
-from squeezed.foundation.source_stamp import source_stamp
-from squeezed.graphs.foreign.core import OnnxCore, run_session
+from squeezed.graphs.foreign.core import Core, OnnxCore, run_session
+from squeezed.graphs.foreign.kept import graph_of
 from squeezed.graphs.foreign.model import ForeignModel, open_foreign
 from squeezed.graphs.foreign.onnx_file import model_files
+from squeezed.graphs.foreign.original_stamp import original_stamp
 from squeezed.graphs.foreign.preprocessing import Preprocessing
 from squeezed.graphs.foreign.signature import Layout
+from squeezed.graphs.foreign.tflite_core import TfliteCore
 from squeezed.graphs.graph_file import GraphCard
 from squeezed.graphs.sizes import gzipped_bytes, size_bytes
 from squeezed.steps.step import MadeGraph, Workshop
 
 SAMPLE = 32
+AGREED_ON = 200
+"""Training images on which a TFLite file's twin is compared with LiteRT."""
 TOLERANCE = 1e-3
 """By how much of the logits' spread the graph may differ from the file, at float rounding."""
 SCHEMES = {
@@ -60,7 +64,7 @@ class ImportedGraph(MadeGraph):
 
 
 def import_graph(parent: None, settings: ImportSettings, workshop: Workshop) -> ImportedGraph:
-    """Make a graph from an ONNX file, for a data set.
+    """Make a graph from an ONNX or a TFLite file, for a data set.
 
     Args:
         parent: an import has none.
@@ -86,15 +90,20 @@ def import_graph(parent: None, settings: ImportSettings, workshop: Workshop) -> 
         layout=settings.layout,
         threads=workshop.threads,
     )
-    graph = model.graph()
-    _check_same(model, graph, sample, workshop.threads)
-    return ImportedGraph(graph, _metrics(model, path), card_of(model, path, dataset))
+    graph, why_not = graph_of(model)
+    metrics = _metrics(model, path)
+    if why_not is None:
+        _check_same(model, graph, sample, workshop.threads)
+    if isinstance(model.core, TfliteCore):
+        metrics |= {"why_no_twin": why_not}
+        if why_not is None:
+            metrics |= _agreement(model, graph, dataset, workshop.threads)
+    return ImportedGraph(graph, metrics, card_of(model, path, dataset))
 
 
 def card_of(model: ForeignModel, path: Path, dataset: Dataset) -> GraphCard:
     """Return what the graph's file will say of it."""
     mean, std = model.preprocessing.normalisation(model.core.signature.channels)
-    assert isinstance(model.core, OnnxCore)
     return GraphCard(
         class_names=model.outputs.names,
         image_size=dataset.image_size,
@@ -104,8 +113,30 @@ def card_of(model: ForeignModel, path: Path, dataset: Dataset) -> GraphCard:
         variant="",
         seed=0,
         **dataset.preprocessing,
-        scheme=scheme_of(model.core.model),
+        scheme=_scheme(model.core),
     )
+
+
+def _scheme(core: Core) -> str:
+    if isinstance(core, TfliteCore):
+        return "static" if core.computes_in_integers else "none"
+    assert isinstance(core, OnnxCore)
+    return scheme_of(core.model)
+
+
+def _agreement(
+    model: ForeignModel, graph: onnx.ModelProto, dataset: Dataset, threads: int
+) -> dict[str, Any]:
+    """Return for how many training images the twin's graph predicts another class than LiteRT."""
+    few = min(AGREED_ON, len(dataset.train))
+    images = dataset.train.images(np.linspace(0, len(dataset.train) - 1, few).astype(int))
+    session = run_session(model.core.name, graph, threads)
+    differ = 0
+    for start in range(0, few, SAMPLE):
+        part = np.ascontiguousarray(images[start : start + SAMPLE])
+        found, expected = session.run(None, {"images": part})[0], model.logits(part)
+        differ += int((found.argmax(axis=1) != expected.argmax(axis=1)).sum())
+    return {"n_twin_images": few, "twin_disagreement_share": differ / few}
 
 
 def scheme_of(model: onnx.ModelProto) -> str:
@@ -147,7 +178,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 def _metrics(model: ForeignModel, path: Path) -> dict[str, Any]:
     return {
         "original_sha256": sha256_of(path),
-        "original_stamp": source_stamp(str(path), path),
+        "original_stamp": original_stamp(str(path), path),
         "original_size_bytes": sum(map(size_bytes, model_files(path))),
         "original_gzipped_bytes": sum(map(gzipped_bytes, model_files(path))),
         "gives_probabilities": model.answers.probabilities,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,10 @@ from squeezed.graphs.foreign.classes import Outputs, match_outputs
 from squeezed.graphs.foreign.core import Core, OnnxCore
 from squeezed.graphs.foreign.opening import core_of
 from squeezed.graphs.foreign.preprocessing import Preprocessing
-from squeezed.graphs.foreign.signature import Layout
+from squeezed.graphs.foreign.signature import Layout, Signature
+from squeezed.graphs.foreign.tflite_core import TfliteCore
 from squeezed.graphs.foreign.wrapping import LUMA, wrap
+from squeezed.graphs.tflite import tflite_graph
 
 Floats = NDArray[np.float32]
 
@@ -43,22 +45,30 @@ class ForeignModel:
         """Return the whole as one graph from `images` (n, 3, H, W) to `logits`.
 
         Raises:
-            UserError: if the file is no ONNX model, or its batch cannot be freed.
+            UserError: if it is a TFLite file of which none can be made, or its batch cannot be
+                freed.
         """
-        if not isinstance(self.core, OnnxCore):
-            raise UserError(f"{self.core.name} is no ONNX file, so there is no graph of it")
+        if isinstance(self.core, TfliteCore):
+            source = tflite_graph(self.core.content, self.core.name)
+            signature = replace(
+                self.core.signature,
+                input=source.graph.input[0].name,
+                output=source.graph.output[0].name,
+                output_element=onnx.TensorProto.FLOAT,
+            )
+            return self.around(source, signature)
+        assert isinstance(self.core, OnnxCore)
         if self.core.fixed_batch is not None:
             raise UserError(
                 f"{self.core.name} takes {self.core.fixed_batch} images at a time, and its nodes "
                 "cannot be given another number; export it with a free batch dimension"
             )
+        return self.around(self.core.model, self.core.signature)
+
+    def around(self, source: onnx.ModelProto, signature: Signature) -> onnx.ModelProto:
+        """Return the whole with `source`, whose signature is given, in place of the file."""
         return wrap(
-            self.core.model,
-            self.core.signature,
-            self.preprocessing,
-            self.answers,
-            self.outputs.order,
-            self.size,
+            source, signature, self.preprocessing, self.answers, self.outputs.order, self.size
         )
 
 

@@ -23,20 +23,23 @@ _FILE_TYPE = slice(4, 8), b"TFL3"
 class TfliteCore:
     """As `squeezed.graphs.foreign.core.Core`."""
 
-    def __init__(self, path: str | Path, threads: int = 1) -> None:
+    def __init__(self, path: str | Path, threads: int = 1, *, content: bytes | None = None) -> None:
         """Read and load a file.
+
+        Args:
+            path: of the file.
+            threads: of LiteRT.
+            content: what would be read.
 
         Raises:
             UserError: if it is no classifier that LiteRT can run, or LiteRT is not installed.
         """
         self.name = str(path)
-        try:
-            content = Path(path).read_bytes()
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        self.content = _read_bytes(path) if content is None else content
+        """Of the file."""
         place, magic = _FILE_TYPE
-        if content[place] != magic:
-            raise UserError(f"{path} is not a TFLite file: it begins with {content[:8]!r}")
+        if self.content[place] != magic:
+            raise UserError(f"{path} is not a TFLite file: it begins with {self.content[:8]!r}")
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
@@ -44,13 +47,19 @@ class TfliteCore:
                 f"{path} is run by LiteRT, which is not installed: pip install ai-edge-litert"
             ) from error
         try:
-            self._interpreter = Interpreter(model_content=content, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            self.interpreter = Interpreter(model_content=self.content, num_threads=threads)
+            self.interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise UserError(f"{path} cannot be run by LiteRT ({first_line(error)})") from error
         self.signature, self.scale, self.zero_point = self._read(self.name)
         self._batch = 0
         self._one_by_one = False
+
+    @property
+    def computes_in_integers(self) -> bool:
+        """Whether any of its values are stored in 8 bits."""
+        kinds = {np.dtype(each["dtype"]) for each in self.interpreter.get_tensor_details()}
+        return bool(kinds & {np.dtype(np.int8), np.dtype(np.uint8)})
 
     def run(self, seen: Floats) -> Floats:
         """As `Core.run`; 8-bit outputs are given as the numbers that they stand for."""
@@ -66,12 +75,12 @@ class TfliteCore:
         return np.asarray(given, dtype=np.float32).reshape(len(values), -1)
 
     def _resize(self, images: int) -> bool:
-        index = self._interpreter.get_input_details()[0]["index"]
-        shape = [int(d) for d in self._interpreter.get_input_details()[0]["shape"]]
+        index = self.interpreter.get_input_details()[0]["index"]
+        shape = [int(d) for d in self.interpreter.get_input_details()[0]["shape"]]
         try:
-            self._interpreter.resize_tensor_input(index, [images, *shape[1:]])
-            self._interpreter.allocate_tensors()
-            answer = self._interpreter.get_output_details()[0]["shape"]
+            self.interpreter.resize_tensor_input(index, [images, *shape[1:]])
+            self.interpreter.allocate_tensors()
+            answer = self.interpreter.get_output_details()[0]["shape"]
         except (ValueError, RuntimeError) as error:
             if images == 1:
                 raise UserError(f"{self.name} cannot be run ({first_line(error)})") from error
@@ -80,17 +89,17 @@ class TfliteCore:
         return bool(answer[0] == images)
 
     def _invoke(self, values: NDArray[np.generic]) -> NDArray[Any]:
-        self._interpreter.set_tensor(self._interpreter.get_input_details()[0]["index"], values)
-        self._interpreter.invoke()
-        given: NDArray[Any] = self._interpreter.get_tensor(
-            self._interpreter.get_output_details()[0]["index"]
+        self.interpreter.set_tensor(self.interpreter.get_input_details()[0]["index"], values)
+        self.interpreter.invoke()
+        given: NDArray[Any] = self.interpreter.get_tensor(
+            self.interpreter.get_output_details()[0]["index"]
         )
         return given
 
     def _read(self, name: str) -> tuple[Signature, float, int]:
         inputs, outputs = (
-            self._interpreter.get_input_details(),
-            self._interpreter.get_output_details(),
+            self.interpreter.get_input_details(),
+            self.interpreter.get_output_details(),
         )
         for what, details in (("input", inputs), ("output", outputs)):
             if len(details) != 1:
@@ -128,3 +137,10 @@ class TfliteCore:
         )
         whole = signature.output_element in (TensorProto.UINT8, TensorProto.INT8)
         return signature, float(scale) if whole else 0.0, int(zero_point)
+
+
+def _read_bytes(path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error

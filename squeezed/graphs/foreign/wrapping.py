@@ -46,11 +46,7 @@ def wrap(
     wrapped.CopyFrom(model)
     graph = wrapped.graph
     opset = next(o.version for o in wrapped.opset_import if o.domain in ("", "ai.onnx"))
-    names = {
-        name: _renamed(graph, name)
-        for name in (signature.input, signature.output)
-        if name in (INPUT, OUTPUT)
-    }
+    names = {name: _renamed(graph, name) for name in (INPUT, OUTPUT)}
     first = names.get(signature.input, signature.input)
     last = names.get(signature.output, signature.output)
     front = _Nodes(graph, INPUT, f"{PREFIX}_in", opset)
@@ -184,7 +180,7 @@ def _renamed(graph: onnx.GraphProto, name: str) -> str:
                 for k, value in enumerate(values):
                     if value == name:
                         values[k] = new
-        for value in (*inner.input, *inner.output, *inner.value_info):
+        for value in (*inner.input, *inner.output, *inner.value_info, *inner.initializer):
             if value.name == name:
                 value.name = new
     return new

@@ -23,6 +23,7 @@ from squeezed.graphs.twin import (  # noqa: F401  (they register their operators
     quantized,
     resize,
     shapes,
+    without_gradient,
 )
 from squeezed.graphs.twin.builder import Builder
 from squeezed.graphs.twin.registry import HANDLERS
