@@ -11,6 +11,8 @@ from squeezed.graphs.foreign.preprocessing import Preprocessing, usual_preproces
 from squeezed.statistics.intervals import paired_proportion_interval
 
 IMAGES = 200
+PARTS = 4
+"""What is right less often than the said one on the first of so many parts is tried no further."""
 BATCH = 20
 LEVEL = 0.01
 """Chance of a false warning, over all preprocessings that are tried."""
@@ -25,7 +27,7 @@ class PreprocessingCheck:
     accuracy: float
     """With the one that was said."""
     accuracies: list[tuple[Preprocessing, float]]
-    """Of each that was tried."""
+    """Of each that was tried, on the images that it was tried on."""
     better: Preprocessing | None
     """The best of those that are clearly better."""
     better_accuracy: float | None
@@ -76,12 +78,20 @@ def check_preprocessing(
         if p != model.preprocessing
     ]
     seen = in_channels(images, signature.channels)
+    # Images lie by class: each part has some of all.
+    order = np.argsort(np.arange(len(labels)) % PARTS, kind="stable")
+    seen, labels, few = seen[order], labels[order], -(-len(labels) // PARTS)
     said = _right(model, model.preprocessing, seen, labels)
     confidence = 1 - LEVEL / max(1, len(tried))
     best: tuple[Preprocessing, float] | None = None
     accuracies = []
     for preprocessing in tried:
-        right = _right(model, preprocessing, seen, labels)
+        right = _right(model, preprocessing, seen[:few], labels[:few])
+        if right.sum() < said[:few].sum():
+            accuracies.append((preprocessing, float(right.mean())))
+            continue
+        rest = _right(model, preprocessing, seen[few:], labels[few:])
+        right = np.concatenate([right, rest])
         accuracy = float(right.mean())
         accuracies.append((preprocessing, accuracy))
         gained, lost = int((right & ~said).sum()), int((said & ~right).sum())
@@ -108,4 +118,6 @@ def _right(
         model.core.run(preprocessing.apply(images[k : k + BATCH]))[:, model.outputs.order]
         for k in range(0, len(images), BATCH)
     ]
+    if not parts:
+        return np.zeros(0, dtype=np.bool_)
     return np.asarray(np.concatenate(parts).argmax(axis=1) == labels)
