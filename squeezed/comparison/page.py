@@ -22,7 +22,7 @@ GALLERY = 48
 """Changed images that are shown."""
 SIDE = 96
 """Pixels of the longer side of one of them."""
-_SHARES = ("accuracy", "change", "broken", "fixed", "other", "ties", "confidence")
+_SHARES = ("accuracy", "change", "broken", "fixed", "other", "ties", "confidence", "overconfidence")
 _IN_PERCENT = re.compile(r"(accuracy|confidence).*|change|low|high|relative_error")
 """Columns of shares."""
 _STYLE = """

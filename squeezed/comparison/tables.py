@@ -24,7 +24,8 @@ def summary_table(answers: Answers) -> pd.DataFrame:
     """Return one row for each measure, with its 95 % interval over images.
 
     Columns: `measure`, `value`, `low`, `high`, `count` (images, where it counts them) and `n`.
-    Shares are in [0, 1]; `accuracy_change` is the compressed model's minus the original's.
+    Shares are in [0, 1]; `accuracy_change` is the compressed model's minus the original's;
+    `overconfidence` is the mean confidence minus the accuracy, 0 where a model is calibrated.
     """
     n = len(answers.original)
     rows: list[Row] = []
@@ -46,6 +47,13 @@ def summary_table(answers: Answers) -> pd.DataFrame:
     if answers.labels is not None:
         kinds = answers.kinds()
         rows += [share_row(kind.replace(" ", "_"), kinds == kind) for kind in _KINDS]
+        for name, sure, right in (
+            ("original", answers.original_confidence, before),
+            ("compressed", answers.compressed_confidence, after),
+        ):
+            excess = sure - right
+            interval = normal_interval(excess)
+            rows.append([f"overconfidence_{name}", float(excess.mean()), *interval, None, n])
     shift = answers.compressed_confidence - answers.original_confidence
     rows += [
         ["divergence_nats", float(answers.divergence.mean()), *normal_interval(answers.divergence)],

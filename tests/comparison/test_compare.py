@@ -147,6 +147,21 @@ def test_another_preprocessing_that_does_better_is_said(tmp_path):
     assert right.preprocessing_check.better is None
 
 
+def test_overconfidence_is_confidence_less_accuracy(pair):
+    given = images(60)
+    logits = run(pair[0].read_bytes(), given).astype(float)
+    labels = np.arange(60) % CLASSES
+    found = compare(*pair, given, labels)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    excess = shares.max(axis=1) - (logits.argmax(axis=1) == labels)
+    row = found.value("overconfidence_original")
+    assert row["value"] == pytest.approx(excess.mean(), abs=1e-6)
+    half = 1.96 * excess.std(ddof=1) / np.sqrt(60)
+    assert (row["low"], row["high"]) == pytest.approx(
+        (excess.mean() - half, excess.mean() + half), rel=1e-3
+    )
+
+
 def tied(folder, name, ties):
     """A model whose first two outputs are equal, or nearly."""
     model = classifier()
