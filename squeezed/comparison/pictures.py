@@ -141,7 +141,7 @@ class Pictures:
 
 def _in_unit_range(images: NDArray[Any]) -> Floats:
     if images.dtype == np.uint8:
-        return images.astype(np.float32) / np.float32(255)
+        return np.divide(images, np.float32(255), dtype=np.float32)
     return np.asarray(images, dtype=np.float32)
 
 
