@@ -128,6 +128,7 @@ def brought(tmp_path_factory):
     section["variants"] = {name: {"step": "import", "path": f"{name}.tflite"} for name in made}
     for attack in section["attacks"].values():
         attack["variants"] = list(made)
+    section["diagnostics"] = {"attack": "strong", "images": 4, "square_queries": 20}
     configuration["experiments"]["mine"] = section
     configuration["run"] = ["mine"]
     path = folder.parent / "config.yaml"
@@ -160,8 +161,7 @@ def test_litert_judges_a_tflite_file_and_its_twin_is_near(brought):
 def test_without_a_twin_robustness_is_judged_without_gradients(brought):
     results = brought.folder / "results/mine/seed0/odd"
     assert imported_result(results / "import.json")["why_no_twin"].endswith("ELU")
-    (diagnosis,) = results.glob("*robustness*.json")
-    found = imported_result(diagnosis)
+    found = imported_result(results / "diagnostics.json")
     assert not found["reliable"]
     assert found["reason"].startswith("Judged without gradients, because ")
     assert 0 <= found["square_success"] <= 1
