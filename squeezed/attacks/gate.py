@@ -185,7 +185,7 @@ def _without_gradients(checks: Mapping[str, Any], why: str) -> str:
     """Say what was found without a gradient, of which an attack with one would find more."""
     said = f"Judged without gradients, because {why}"
     if checks["square_budget_l2"] is None:
-        return f"{said}: there is no other variant whose distance the Square attack could take."
+        return f"{said}: no attack on the baseline found a distance for the Square attack to take."
     said += (
         f": within L2 {checks['square_budget_l2']:.2g}, the baseline's median, the Square attack "
         f"fools {_percent(checks['square_success'])}"

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from squeezed.attacks.gate import verdict
+from squeezed.attacks.square import square_attack
 from squeezed.foundation.errors import UserError
 from squeezed.graphs.engines import engines_of, open_engine
 from squeezed.graphs.foreign.kept import graph_of, why_no_twin
@@ -101,6 +102,12 @@ def test_an_operator_without_a_twin_is_named_and_runs_in_litert(tmp_path):
     logits = twin(pixels)
     np.testing.assert_allclose(logits.detach().numpy(), expected, atol=1e-5)
     assert not logits.requires_grad
+    labels = expected.argmax(axis=1)
+    found = square_attack(
+        open_engine(path, 1, "litert").predict, given, labels, budget=8.0, queries=30, seed=0
+    )
+    assert found.success.any()
+    assert (model.logits(found.images).argmax(axis=1) != labels).tolist() == found.success.tolist()
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])

@@ -148,7 +148,7 @@ def test_litert_judges_a_tflite_file_and_its_twin_is_near(brought):
     core = TfliteCore(brought.folder / "int8.tflite")
     right = (core.run(pixels).argmax(axis=1) == test.labels).mean()
     evaluation = imported_result(results / "int8/evaluation.json")
-    assert evaluation["engines"][0] == "litert"
+    assert evaluation["engines"] == ["litert", "onnxruntime"]
     assert evaluation["top1_accuracy"] == pytest.approx(right)
     assert evaluation["onnxruntime_disagreement_share"] <= 0.15  # near ties of random weights
     imported = imported_result(results / "int8/import.json")
@@ -164,7 +164,6 @@ def test_without_a_twin_robustness_is_judged_without_gradients(brought):
     found = imported_result(results / "diagnostics.json")
     assert not found["reliable"]
     assert found["reason"].startswith("Judged without gradients, because ")
-    assert 0 <= found["square_success"] <= 1
     page = (brought.folder / "reports/generated/report.html").read_text()
     assert "no gradient is known of it" in page
 
