@@ -44,6 +44,10 @@ rule rehearsals:
         "Everything is rehearsed."
 
 
+onstart:
+    start(workflow)
+
+
 onsuccess:
     shutil.rmtree(PARTIAL_REPORT, ignore_errors=True)
     end_well(REPORT)

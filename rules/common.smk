@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rules.warm.start import CLIENT, start
 from squeezed.configuration.completion import load_schema
 from squeezed.configuration.plan import read_configuration
 from squeezed.configuration.recipes import BASELINE, GRAPH, NETWORK, recipes_of
@@ -407,10 +408,11 @@ def named_by(section):
 def command(script, inputs, outputs, *, seed=False, gpu=True):
     """The command of a rule: the script of its name, with its files under their names.
 
+    Through the client of the warm process (rules/warm), which without one starts plain Python.
     With `gpu`, how many GPUs the workflow decided on stands in the script's environment.
     """
     parts = ["SQUEEZED_GPUS={resources.gpu}"] if gpu else []
-    parts.append(f"python scripts/{script}.py")
+    parts.append(f"python -I -S {CLIENT} scripts/{script}.py")
     for kind, names in (("input", inputs), ("output", outputs)):
         parts += [
             f"--{name.replace('_', '-')} {{{kind}.{name}}}" for name in names.split()

@@ -54,7 +54,7 @@ def test_training_in_processes_asks_for_a_gpu_each(tmp_path):
     workspace.configure("experiments.tiny.device", "cuda")
     workspace.configure("experiments.tiny.training.processes", 4)
     said = workspace.snakemake("--dry-run", "--printshellcmds").output
-    commands = re.findall(r"SQUEEZED_GPUS=(\d) python scripts/(\w+)\.py", said)
+    commands = re.findall(r"SQUEEZED_GPUS=(\d) python \S.* scripts/(\w+)\.py", said)
     assert {gpus for gpus, script in commands if script == "make_network"} == {"4", "1"}
     # Its recovery was not asked to train in processes, and what does not train needs one.
     assert {gpus for gpus, script in commands if script != "make_network"} == {"1"}

@@ -1,0 +1,245 @@
+"""The warm process of a run: loads libraries, then forks a child for each job that asks.
+
+    python rules/warm/server.py LISTENER ALIVE FOLDER LIBRARY...
+
+Started by Snakemake (`rules.warm.start`) with the descriptors of a listening socket and of a pipe
+that closes when Snakemake ends, however it ends. Loads no module of this project: children load
+those, so that they run the code as it is when they start. Forks only while it has a single thread,
+and only for jobs in its own environment, but for what Snakemake sets for each; others are declined.
+"""
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import json
+import os
+import selectors
+import shutil
+import signal
+import socket
+import sys
+import time
+import types
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PER_JOB = {
+    *(f"{library}_NUM_THREADS" for library in ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")),
+    *("VECLIB_MAXIMUM_THREADS", "TMPDIR", "TMP", "TEMP", "TEMPDIR"),
+    *("SQUEEZED_GPUS", "SHLVL", "PWD", "OLDPWD", "_"),
+}
+"""Variables that may differ between jobs: none of these libraries reads them when it is loaded, or
+`use_threads` does what it would have done."""
+PATIENCE_S = 10.0
+"""How long a job that is told to end may take to."""
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """A job that a client asks for."""
+
+    command: list[str]
+    client: int
+    executable: str
+    folder: str
+    environment: dict[str, str]
+    umask: int
+
+
+class Server:
+    """Forks children until Snakemake has ended and they have, too."""
+
+    def __init__(
+        self, listener: socket.socket, alive: int, folder: Path, environment: dict[str, str]
+    ) -> None:
+        """Serve who connects.
+
+        Args:
+            listener: a listening socket.
+            alive: the reading end of a pipe whose other end only Snakemake holds.
+            folder: in which a file with the name of a client's process holds that of its job.
+            environment: before libraries were loaded, which set variables themselves.
+        """
+        self.listener, self.alive, self.folder = listener, alive, folder
+        self.environment = environment
+        self.jobs: dict[int, tuple[socket.socket, Path]] = {}
+        self.killing: float | None = None
+        self.woken, self.wakes = os.pipe()
+        os.set_blocking(self.wakes, False)
+        self.selector = selectors.DefaultSelector()
+        for waited in (listener, alive, self.woken):
+            self.selector.register(waited, selectors.EVENT_READ)
+
+    def serve(self) -> tuple[Request, list[int]] | None:
+        """Fork for each request.
+
+        Returns:
+            In a child, its request and its standard input, output and error; in this process
+            None, at the end.
+        """
+        # A child that ends wakes the loop.
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.set_wakeup_fd(self.wakes, warn_on_full_buffer=False)
+        while self.killing is None or self.jobs:
+            for key, _ in self.selector.select(None if self.killing is None else 1.0):
+                if key.fileobj is self.listener:
+                    child = self._accept()
+                    if child is not None:
+                        return child
+                elif key.fileobj == self.alive:
+                    self.selector.unregister(self.alive)
+                    self.killing = time.monotonic() + PATIENCE_S
+                    self._tell(signal.SIGTERM, self.jobs)
+                elif key.fileobj == self.woken:
+                    os.read(self.woken, 4096)
+                else:
+                    # Its client was killed, as Snakemake does with what it gives up.
+                    self.selector.unregister(key.fileobj)
+                    self._tell(signal.SIGTERM, [key.data])
+            self._reap()
+            if self.killing is not None and time.monotonic() > self.killing:
+                self._tell(signal.SIGKILL, self.jobs)
+        return None
+
+    def _accept(self) -> tuple[Request, list[int]] | None:
+        connection, _ = self.listener.accept()
+        try:
+            connection.settimeout(PATIENCE_S)
+            _, streams, _, _ = socket.recv_fds(connection, 1, 3)
+            with connection.makefile("rb") as said:
+                request = Request(**json.loads(said.readline()))
+        except (OSError, ValueError):  # a client that was killed while it asked
+            connection.close()
+            return None
+        job = os.fork() if self._fits(request) else None
+        if job == 0:
+            self._leave()
+            connection.close()
+            return request, streams
+        for stream in streams:
+            os.close(stream)
+        if job is not None:
+            note = self.folder / str(request.client)
+            note.write_text(str(job), encoding="utf-8")
+            self.jobs[job] = connection, note
+            self.selector.register(connection, selectors.EVENT_READ, job)
+        self._answer(connection, job or 0)
+        if job is None:
+            connection.close()
+        return None
+
+    def _fits(self, request: Request) -> bool:
+        own, theirs = (
+            {name: value for name, value in environment.items() if name not in PER_JOB}
+            for environment in (self.environment, request.environment)
+        )
+        alone = len(list(Path("/proc/self/task").iterdir())) == 1
+        same = own == theirs and request.executable == sys.executable
+        return alone and same and self.killing is None
+
+    def _leave(self) -> None:
+        """Let go, in a child, of what is the server's."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.selector.close()
+        self.listener.close()
+        for connection, _ in self.jobs.values():
+            connection.close()
+        for descriptor in (self.alive, self.woken, self.wakes):
+            os.close(descriptor)
+
+    def _reap(self) -> None:
+        for job in list(self.jobs):
+            ended, status = os.waitpid(job, os.WNOHANG)
+            if ended:
+                connection, note = self.jobs.pop(job)
+                with contextlib.suppress(KeyError):  # as where its client is gone
+                    self.selector.unregister(connection)
+                self._answer(connection, status)
+                connection.close()
+                note.unlink(missing_ok=True)
+
+    def _answer(self, connection: socket.socket, number: int) -> None:
+        with contextlib.suppress(OSError):  # as where its client is gone
+            connection.sendall(f"{number}\n".encode())
+
+    def _tell(self, number: signal.Signals, jobs: Iterable[int]) -> None:
+        for job in list(jobs):
+            os.kill(job, number)
+
+
+def become(request: Request, streams: list[int]) -> dict[str, Any]:
+    """Make a child what a Python of its own would be that was started with the request's command.
+
+    Returns:
+        The namespace of its `__main__`.
+    """
+    server = os.getppid()
+    # It does not outlive the server, which would tell it to end.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != server:
+        sys.exit(1)
+    for descriptor, stream in enumerate(streams):
+        os.dup2(stream, descriptor)
+        os.close(stream)
+    sys.stdout.reconfigure(line_buffering=os.isatty(1))
+    os.chdir(request.folder)
+    os.umask(request.umask)
+    # What libraries set when they were loaded stays.
+    for name, value in request.environment.items():
+        os.environ.setdefault(name, value)
+    script, *_ = sys.argv = request.command
+    sys.path.insert(0, str(Path(script).resolve().parent))
+    importlib.invalidate_caches()
+    use_threads(int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()  # Python's own generator is seeded anew after a fork
+    main = types.ModuleType("__main__")
+    main.__file__ = str(Path(script).absolute())
+    sys.modules["__main__"] = main
+    return main.__dict__
+
+
+def use_threads(threads: int) -> None:
+    """Give the libraries the threads that they would have read from their environment."""
+    import threadpoolctl
+
+    threadpoolctl.threadpool_limits(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+def main() -> tuple[Request, list[int]] | None:
+    """Load and serve."""
+    listener, alive, folder, *libraries = sys.argv[1:]
+    del sys.path[0]  # this file's folder
+    environment = dict(os.environ)
+    # A terminal's Ctrl-C is for the jobs; Snakemake's end is this process's.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for library in libraries:
+        importlib.import_module(library)
+    # What is there now is never garbage: collecting would copy its pages into each child.
+    gc.collect()
+    gc.freeze()
+    for name, value in environment.items():
+        if os.environ.get(name) == value:
+            del os.environ[name]  # each job brings its own
+    listening = socket.socket(fileno=int(listener))
+    child = Server(listening, int(alive), Path(folder), environment).serve()
+    if child is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    return child
+
+
+if __name__ == "__main__":
+    asked = main()
+    if asked is not None:
+        namespace = become(*asked)
+        source = Path(namespace["__file__"])
+        # Here, below no function, so that the interpreter ends after it as after any script.
+        exec(compile(source.read_bytes(), source, "exec"), namespace)
