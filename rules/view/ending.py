@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from rules.view.jobs import Run, in_time
+from rules.view.jobs import Run, in_time, roughly
 
 WIDTH = 160
 """Characters of a line; the report has the whole sentence."""
@@ -41,7 +41,7 @@ def took(run: Run) -> str:
     if not run.expected:
         return f"{line}."
     return (
-        f"{line}; estimated were {in_time(run.expected)}, "
+        f"{line}; the estimate was {roughly(run.expected)}, "
         f"{run.expected / max(run.elapsed, 0.1):.2f} times that."
     )
 

@@ -2,7 +2,8 @@
 
 A job's time is that of its start and its imports, and its work (`rules.view.work`) at the speed of
 the network on this machine. A record counts with the work that it was made for, so that another
-effort is estimated from it, too.
+effort is estimated from it, too. Where neither is there, nothing is said but that: how fast a
+network is differs by a factor of thousands.
 """
 
 import csv
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rules.view.jobs import in_time
+from rules.view.jobs import roughly
 from rules.view.schedule import Planned, makespan, peak_memory_mb
 from rules.view.work import Work, work_of
 
@@ -22,8 +23,6 @@ TORCH_S, LIGHT_S = 4.5, 1.2
 LIGHT = ("evaluate", "meet_unfamiliar", "corrupt", "map_tsne", "time_inference", "make_graph")
 FIXED_S = {"rehearse": 15.0, "export_graph": 10.0, "compile_report": 5.0}
 MEMORY_MB = {"torch": 900.0, "light": 300.0}
-ROUGH_PASS_S = 1e-6
-"""Seconds for a pixel of an image's pass where no rehearsal has measured: those of VGG-6."""
 WORK_FILE = Path("logs/work.json")
 """Which work each record was made for, by the benchmark's path."""
 
@@ -45,30 +44,34 @@ class Estimate:
     seconds: float
     memory_mb: float
     source: str
-    """`records`, `rehearsal` or `rough`."""
+    """`records`, `rehearsal`, or `unknown`, of which the seconds are the start alone."""
 
 
 def estimate(
-    rule: str, work: Work, pass_s: float | None, own: Record | None, others: Iterable[Record]
+    rule: str,
+    work: Work | None,
+    pass_s: float | None,
+    own: Record | None,
+    others: Iterable[Record],
 ) -> Estimate:
     """Estimate one job.
 
     Args:
         rule: its name.
-        work: what it is to do.
+        work: what it is to do; None where the data are not prepared yet.
         pass_s: seconds of an image's pass, as a rehearsal measured them; None if none did.
         own: the record of this very job, made earlier.
         others: records of the same rule for other variants, seeds or attacks of the experiment.
     """
-    speed = pass_s if pass_s is not None else 0.0
-    computed = start_of(rule) + work.passes * speed + work.seconds
     records = [own] if own else list(others)
     if records:
         seconds = sum(_scaled(record, rule, work) for record in records) / len(records)
         return Estimate(seconds, max(r.memory_mb for r in records), "records")
     memory = MEMORY_MB["light" if rule in LIGHT else "torch"]
-    known = pass_s is not None or not work.passes
-    return Estimate(computed, memory, "rehearsal" if known else "rough")
+    if work is None or (work.passes and pass_s is None):
+        return Estimate(start_of(rule), memory, "unknown")
+    computed = start_of(rule) + work.passes * (pass_s or 0.0) + work.seconds
+    return Estimate(computed, memory, "rehearsal")
 
 
 def start_of(rule: str) -> float:
@@ -76,11 +79,11 @@ def start_of(rule: str) -> float:
     return FIXED_S.get(rule, LIGHT_S if rule in LIGHT else TORCH_S)
 
 
-def _scaled(record: Record, rule: str, work: Work) -> float:
+def _scaled(record: Record, rule: str, work: Work | None) -> float:
     """Return what a record's job would take with other work."""
     start = min(start_of(rule), record.seconds)
     old = record.work
-    if old is None:
+    if old is None or work is None:
         return record.seconds
     # Of the two kinds of work the one that there is more of tells how far the other scales.
     ratio = work.passes / old.passes if old.passes else None
@@ -116,7 +119,7 @@ class Estimates:
         return self.seconds.get(benchmark)
 
     def plan(self) -> str | None:
-        """Estimate all jobs of the run, now that they are known, and say it in a line."""
+        """Estimate all jobs that are left, now that they are known, and say it in a line."""
         jobs = list(self.workflow.dag.needrun_jobs())
         remembered = _remembered()
         planned, sources = {}, Counter[str]()
@@ -132,15 +135,15 @@ class Estimates:
         if not sources:
             return None
         cores = self.workflow.cores or 1
+        if sources["unknown"]:
+            return (
+                f"{len(jobs)} jobs; how long they take is unknown before a rehearsal (`make plan`)."
+            )
         self.total = makespan(planned, cores)
-        words = {
-            "records": "records of earlier runs",
-            "rehearsal": "a rehearsal",
-            "rough": "a guess",
-        }
+        words = {"records": "records of earlier runs", "rehearsal": "a rehearsal"}
         told = ", ".join(f"{n} by {words[source]}" for source, n in sources.most_common())
         return (
-            f"{len(jobs)} jobs, about {in_time(self.total)} on {cores} cores, up to "
+            f"{len(jobs)} jobs, {roughly(self.total)} on {cores} cores, up to "
             f"{peak_memory_mb(planned, cores) / 1024:.1f} GB of memory ({told})."
         )
 
@@ -159,8 +162,10 @@ class Estimates:
         name = wildcards.get("experiment")
         experiment = self.config["experiments"].get(name)
         counts = _counts(experiment["dataset"]) if experiment else None
-        work = work_of(rule, experiment, wildcards, counts) if counts else Work()
-        if experiment and counts:
+        work: Work | None = Work()
+        if experiment and rule not in FIXED_S:
+            work = work_of(rule, experiment, wildcards, counts) if counts else None
+        if work is not None and counts:
             self.works[path] = work
         own = read_record(Path(path), remembered.get(path))
         siblings: list[Record] = []
@@ -171,12 +176,6 @@ class Estimates:
             found = (read_record(p, remembered.get(p.as_posix())) for p in Path().glob(pattern))
             siblings = [record for record in found if record]
         pass_s = _rehearsed(name) if name else None
-        if pass_s is None and counts and not siblings and own is None:
-            pixels = counts["image_height"] * counts["image_width"]
-            rough = estimate(rule, work, ROUGH_PASS_S * pixels, None, ())
-            return Estimate(
-                rough.seconds, rough.memory_mb, "rough" if work.passes else rough.source
-            )
         return estimate(rule, work, pass_s, own, siblings)
 
 

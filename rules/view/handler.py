@@ -17,6 +17,8 @@ from rules.view.live import Live
 
 REASON = 160
 """Characters of a reason; whole they are in `--verbose` and in Snakemake's own log file."""
+OF_A_REHEARSAL = "/rehearse.benchmark.tsv"
+"""How the benchmark of a job ends after which more can be estimated."""
 NOISE = (
     *("Assuming unrestricted", "Building DAG", "Using shell", "Select jobs", "Conda env"),
     *("Singularity", "Group jobs", "Provided resources", "Provided cores", "Complete log"),
@@ -34,7 +36,7 @@ class Estimating(Protocol):
     """Seconds of the whole run, once it is planned."""
 
     def plan(self) -> str | None:
-        """Estimate all jobs, which are known now; return a line that says it, or None."""
+        """Estimate all jobs that are left; return a line that says it, or None."""
 
     def seconds_of(self, benchmark: str) -> float | None:
         """Return the seconds of a job by its benchmark's path."""
@@ -51,10 +53,12 @@ class PlanLine(logging.Handler):
         super().__init__()
         self.stream = stream
         self.estimates = estimates
+        self.said = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take one event."""
-        if getattr(record, "event", None) == LogEvent.RUN_INFO and self.estimates.total is None:
+        if getattr(record, "event", None) == LogEvent.RUN_INFO and not self.said:
+            self.said = True
             line = self.estimates.plan()
             if line:
                 self.stream.write(f"Estimate: {line}\n")
@@ -121,7 +125,8 @@ class View(logging.Handler):
 
     def _plan(self) -> None:
         line = self.estimates.plan()
-        self.run.expected = self.estimates.total
+        if self.estimates.total is not None:
+            self.run.expected = self.run.elapsed + self.estimates.total
         if line and self.tells_of_jobs:
             self.write(line)
 
@@ -152,11 +157,14 @@ class View(logging.Handler):
         self.run.done += 1
         if job is not None and job.benchmark:
             self.estimates.finished(job.benchmark)
-        if job is None or not job.shown or not self.tells_of_jobs:
+        if job is None:
             return
-        took = in_time(self.live.now() - job.started)
-        width = len(str(self.run.total))
-        self.write(f"[{self.run.done:{width}d}/{self.run.total}] {job.name}: {took}")
+        if job.shown and self.tells_of_jobs:
+            took = in_time(self.live.now() - job.started)
+            width = len(str(self.run.total))
+            self.write(f"[{self.run.done:{width}d}/{self.run.total}] {job.name}: {took}")
+        if self.run.expected is None and (job.benchmark or "").endswith(OF_A_REHEARSAL):
+            self._plan()
 
     def _fail(self, error: dict[str, Any]) -> None:
         known = self.run.running.pop(error["jobid"], None)

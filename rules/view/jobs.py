@@ -83,3 +83,15 @@ def in_time(seconds: float) -> str:
     if hours:
         return f"{hours}:{minutes % 60:02d}:{whole % 60:02d}"
     return f"{minutes}:{whole % 60:02d}"
+
+
+def roughly(seconds: float) -> str:
+    """Return an estimated duration in words, no finer than it is known: `about 6 min`."""
+    if seconds < 57.5:
+        return f"about {max(5, 5 * round(seconds / 5))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"about {minutes} min"
+    tens = 10 * round(seconds / 600)
+    hours, rest = divmod(tens, 60)
+    return f"about {hours} h {rest} min" if rest and hours < 10 else f"about {hours} h"

@@ -9,7 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rules.view.jobs import Run, in_time, progress_in
+from rules.view.jobs import Run, in_time, progress_in, roughly
 
 MOST_JOBS = 8
 """Jobs that are shown beside each other; more are counted."""
@@ -64,7 +64,7 @@ class Live:
         table.add_column(justify="right", no_wrap=True)
         for job in running[:MOST_JOBS]:
             took = self.now() - job.started
-            of = f" of about {in_time(job.expected)}" if job.expected else ""
+            of = f" of {roughly(job.expected)}" if job.expected else ""
             table.add_row(Text(job.name), f"{in_time(took)}{of}")
             inside = next(filter(None, map(progress_in, job.log)), None)
             if inside:
@@ -77,6 +77,6 @@ class Live:
             ProgressBar(total=max(1, self.run.total), completed=self.run.done, width=24),
             Text(f"{self.run.done} of {self.run.total} jobs"),
             Text(f"{in_time(self.run.elapsed)} gone"),
-            Text("" if left is None else f"about {in_time(left)} left"),
+            Text("" if left is None else f"{roughly(left)} left"),
         )
         return Group(table, line)

@@ -95,6 +95,15 @@ def test_a_record_of_another_effort_is_scaled_by_the_work_beyond_the_start():
     assert estimate("attack", Work(passes=900), None, tiny, []).seconds == 0.5 * start
 
 
+def test_what_nobody_has_measured_is_unknown():
+    """A network's speed, and before the data are prepared how much work there is."""
+    assert estimate("attack", Work(10), None, None, []).source == "unknown"
+    assert estimate("attack", None, 0.1, None, []).source == "unknown"
+    assert estimate("map_tsne", Work(seconds=3), None, None, []).source == "rehearsal"
+    record = Record(20.0, 500.0, None)
+    assert estimate("attack", None, None, record, []).seconds == 20.0
+
+
 @pytest.mark.parametrize("text", ["", HEADER, f"{HEADER}x\t0\t1\t1\n", "a\tb\n1\t2\n"])
 def test_a_record_that_is_not_whole_counts_as_none(tmp_path, text):
     path = tmp_path / "job.benchmark.tsv"
@@ -178,8 +187,9 @@ def test_a_run_is_planned_noted_and_planned_again_from_its_records(tmp_path, mon
     dag = SimpleNamespace(needrun_jobs=lambda: jobs, dependencies={job: {} for job in jobs})
     workflow = SimpleNamespace(dag=dag, cores=1)
 
-    rough = Estimates(workflow, configuration())
-    assert "2 by a guess" in rough.plan()
+    unknown = Estimates(workflow, configuration())
+    assert unknown.plan() == "2 jobs; their time is unknown before a rehearsal (`make plan`)."
+    assert unknown.total is None
     result = tmp_path / "results/digits/rehearsal.json"
     result.parent.mkdir(parents=True)
     result.write_text(json.dumps({"measured": {"pass_ms_per_image": 10.0}}))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rules.view.ending import WIDTH, answer, failure
-from rules.view.jobs import Job, Run, in_time, last_lines, progress_in
+from rules.view.jobs import Job, Run, in_time, last_lines, progress_in, roughly
 from tests import PROJECT
 
 JOBS = 6
@@ -171,7 +171,7 @@ def test_on_a_terminal_the_run_is_live(folder: Path) -> None:
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
     assert re.search(rf"\d of {JOBS + 1} jobs", plain)
     assert "cat: 1/2 (50%)" in plain
-    assert "of about 0:03" in plain
+    assert "of about 5 s" in plain
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1, "the cursor comes back"
     assert plain.rstrip().endswith("Ship: it.")
 
@@ -200,6 +200,24 @@ def test_times_are_a_clocks(seconds: float, words: str) -> None:
     assert in_time(seconds) == words
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "about 5 s"),
+        (42, "about 40 s"),
+        (58, "about 1 min"),
+        (376, "about 6 min"),
+        (59.4 * 60, "about 59 min"),
+        (59.6 * 60, "about 1 h"),
+        (7860, "about 2 h 10 min"),
+        (376 * 60, "about 6 h 20 min"),
+        (20.4 * 3600, "about 20 h"),
+    ],
+)
+def test_an_estimate_is_no_finer_than_it_is_known(seconds: float, words: str) -> None:
+    assert roughly(seconds) == words
+
+
 def test_the_answer_has_five_lines_for_one_experiment(tmp_path: Path) -> None:
     said = {
         "ship": "pruned_quantized",
@@ -216,7 +234,7 @@ def test_the_answer_has_five_lines_for_one_experiment(tmp_path: Path) -> None:
     assert lines[1] == (
         "Do not believe: Robust accuracy of one. No gradient. (and 1 more in the report)"
     )
-    assert "estimated were 0:10" in lines[3]
+    assert "the estimate was about 10 s" in lines[3]
     assert lines[4] == f"The report: {tmp_path / 'report.html'}"
 
 
