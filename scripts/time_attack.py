@@ -1,7 +1,5 @@
 """Time the attack of Table II on the variants of one seed. Run it alone: it measures time."""
 
-from dataclasses import replace
-
 import torch
 
 from squeezed.attacks.configured import read_attack
@@ -26,10 +24,10 @@ def main() -> None:
         settings="the section of the attack to time, attack_timing, device and threads",
     )
     attack, timing = read_attack(job.settings["attack"]), job.settings["attack_timing"]
-    # Batches of what is timed: of more, as the attack itself may have them, all would be computed.
-    fewer = min(attack.settings.images, timing["images"])
-    timed = replace(attack, settings=replace(attack.settings, images=fewer))
-    victims = {path.stem: timed.victim(load_twin(path), job.device) for path in job.input["graphs"]}
+    victims = {
+        path.stem: attack.victim(load_twin(path), job.device, images=timing["images"])
+        for path in job.input["graphs"]
+    }
     test = open_dataset(job.input["dataset"]).test
     indices = choose_indices(len(test), timing["images"], attack.settings.images_seed)
     times = time_attack(

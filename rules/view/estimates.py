@@ -136,9 +136,7 @@ class Estimates:
             return None
         cores = self.workflow.cores or 1
         if sources["unknown"]:
-            return (
-                f"{len(jobs)} jobs; how long they take is unknown before a rehearsal (`make plan`)."
-            )
+            return f"{len(jobs)} jobs; their time is unknown before a rehearsal (`make plan`)."
         self.total = makespan(planned, cores)
         words = {"records": "records of earlier runs", "rehearsal": "a rehearsal"}
         told = ", ".join(f"{n} by {words[source]}" for source, n in sources.most_common())

@@ -50,14 +50,20 @@ class ConfiguredAttack:
     method_settings: Any
     """The method's own, a frozen dataclass."""
 
-    def victim(self, model: nn.Module, device: torch.device) -> Victim:
-        """Return a model, such as a variant's twin, made ready for this attack."""
+    def victim(self, model: nn.Module, device: torch.device, images: int | None = None) -> Victim:
+        """Return a model, such as a variant's twin, made ready for this attack.
+
+        Args:
+            model: as `Victim` takes it.
+            device: where to compute.
+            images: how many will be attacked, where these are fewer than the attack's own.
+        """
         return Victim(
             model,
             device=device,
             precision=usable_precision(self.settings.precision, device),
             straight_through=self.settings.straight_through,
-            images=self.settings.images,
+            images=min(self.settings.images, images or self.settings.images),
         )
 
     def targets(self, labels: Tensor, classes: int) -> Tensor | None:

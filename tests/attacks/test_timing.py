@@ -32,6 +32,13 @@ def test_attacks_are_timed_on_full_batches(n: int, timed: int) -> None:
         assert 0 < low <= own["attack_time_per_image_ms"] <= high
 
 
+@pytest.mark.parametrize(("images", "rows"), [(None, 4), (2, 2), (9, 4)])
+def test_batches_are_no_larger_than_what_is_attacked(images: int | None, rows: int) -> None:
+    """Else a timing of few images would compute the attack's own batches, for nothing."""
+    victim = quick_attack().victim(small_network(), torch.device("cpu"), images=images)
+    assert victim.rows(torch.Size((3, 8, 8))) == rows
+
+
 def test_an_attack_without_images_takes_no_time() -> None:
     victim, images, labels = network_and_images(4)
     wrong = (labels + 1) % 4

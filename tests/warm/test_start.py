@@ -1,5 +1,6 @@
 """When a run has a warm process, and what a run with one leaves behind."""
 
+import contextlib
 import os
 import signal
 import time
@@ -87,17 +88,23 @@ def test_nothing_of_a_run_outlives_a_killed_snakemake(tmp_path):
     run = workspace.start("snakemake", "--cores", "2", "results/tiny/seed0/pruned/evaluation.json")
     snakemake = psutil.Process(run.pid)
 
-    def forked():
-        """The processes of the run, once a job of it is a fork of a fork's parent."""
-        below = snakemake.children(recursive=True)
-        server = [p for p in below if "rules/warm/server.py" in " ".join(p.cmdline()[:2])]
-        return below if len(server) > 1 else None
+    def with_a_fork():
+        """The processes of the run, once one of them is a fork of the warm process."""
+        below, warm = snakemake.children(recursive=True), 0
+        for process in below:
+            with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+                warm += any(word.endswith("rules/warm/server.py") for word in process.cmdline())
+        return below if warm > 1 else None
 
-    below = wait_for(forked)
-    os.kill(run.pid, signal.SIGKILL)
-    run.wait()
-    _, alive = psutil.wait_procs(below, timeout=60)
-    assert alive == []
+    try:
+        below = wait_for(with_a_fork)
+        snakemake.kill()
+        _, alive = psutil.wait_procs(below, timeout=60)
+        assert alive == []
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
 
 
 @pytest.mark.matrix

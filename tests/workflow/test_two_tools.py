@@ -17,7 +17,8 @@ from tests.workflow.workspace import Workspace, differences
 pytestmark = [pytest.mark.workflow, pytest.mark.timeout(1500)]
 
 SET_CHANGED_ATTACK = "config.yaml:{}={}".format(*CHANGED_ATTACK)
-TOOLS = ("snakemake", "repro")
+# DVC starts Snakemake, so that in CI it stands for both.
+TOOLS = (pytest.param("snakemake", marks=pytest.mark.matrix), "repro")
 
 
 def attacks(jobs):
@@ -267,7 +268,7 @@ def test_an_experiment_aside_leaves_the_workspace_alone(workspace, finished, wit
     assert_same(workspace, with_changed_attack)
 
 
-@pytest.mark.slow
+@pytest.mark.matrix  # the experiment aside is one, too
 def test_queued_experiments_run_in_turn(workspace, finished, with_changed_attack):
     workspace.run("dvc", "exp", "run", "--queue", "--name", "queued", "-S", SET_CHANGED_ATTACK)
     assert "queued" in workspace.run("dvc", "queue", "status").output
