@@ -7,10 +7,14 @@ names one in which a run has finished. Seconds and memory are from Snakemake's b
 each job; what no job accounts for is planning, starting and waiting. `CPU s` is the time that a
 job's processes computed: where `s` is much larger, the machine was shared with other work.
 
-The digits on 2026-11-27, two cores of a Zen processor with AVX-512 that much else ran on, so that
-CPU seconds alone mean something: 424 in 69 jobs, of which attacks 90, their timing 59, maps of
-where a network looks 41, training 39, t-SNE 34, export 30, embeddings 28 and diagnostics 27. Two
-fifths of that are the start of 38 processes that load torch (some 4.5 s each).
+The digits on 2026-11-27, two cores of a Zen processor with AVX-512, each job a Python of its own:
+5:36 and 560 CPU s in 72 jobs, of which diagnostics 90, attacks 81, their timing 45, t-SNE 40, maps
+of where a network looks 40, training 33, export 28 and embeddings 27. 40 of the jobs loaded torch.
+
+Since then jobs are forked (`rules.warm`). CPU seconds of single jobs of a tiny experiment as forks
+and as Pythons of their own: embeddings 0.44 and 3.11, an attack 0.66 and 2.96, t-SNE 0.57 and 2.40,
+an evaluation 0.38 and 0.78; the warm process itself takes 6, beside the first job. By that the run
+computes some 150 s less. It has not been timed as a whole yet: the machine was not quiet.
 """
 
 import argparse

@@ -18,8 +18,9 @@ from rules.view.jobs import roughly
 from rules.view.schedule import Planned, makespan, peak_memory_mb
 from rules.view.work import Work, work_of
 
-TORCH_S, LIGHT_S = 4.5, 1.2
-"""Seconds until a job has loaded what it needs, measured on one core of a Zen processor."""
+TORCH_S, LIGHT_S = 0.7, 0.5
+"""Seconds until a job that is forked (`rules.warm`) has loaded what is left to, on one core of a Zen
+processor. On a cluster and in conda environments it is 2.5 more."""
 LIGHT = ("evaluate", "meet_unfamiliar", "corrupt", "map_tsne", "time_inference", "make_graph")
 FIXED_S = {"rehearse": 15.0, "export_graph": 10.0, "compile_report": 5.0}
 MEMORY_MB = {"torch": 900.0, "light": 300.0}

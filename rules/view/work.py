@@ -8,6 +8,8 @@ GRADIENT = 3
 """A pass with its gradient costs about as much as three without."""
 SEARCHED = 4
 """How often a search for the amount of pruning recovers, about."""
+RIVALS = 2
+"""What the gate tries against an attack takes about as long as this many of it."""
 DEPLOYED = 0.1
 """A pass through the deployed engine against one through the twin, in large batches."""
 LAYERS = 8
@@ -102,8 +104,10 @@ def _variations(experiment: Any, wildcards: Mapping[str, str], counts: Counts) -
 
 def _diagnostics(experiment: Any, wildcards: Mapping[str, str], counts: Counts) -> Work:
     section = experiment["diagnostics"]
+    attack = experiment["attacks"][section["attack"]]
     each = GRADIENT * section["iterations"] + section["square_queries"]
-    attacked = _images(experiment["attacks"][section["attack"]], counts)
+    each += RIVALS * _attack_passes(attack)
+    attacked = _images(attack, counts)
     return Work(_images(section, counts) * each + attacked * section["noise_draws"])
 
 
