@@ -19,7 +19,7 @@ from rules.view.schedule import Planned, makespan, peak_memory_mb
 from rules.view.work import Work, work_of
 
 TORCH_S, LIGHT_S = 0.7, 0.5
-"""Seconds until a job that is forked (`rules.warm`) has loaded what is left to, on one core of a Zen
+"""Seconds until a fork (`rules.warm`) has loaded what is left to load, on one core of a Zen
 processor. On a cluster and in conda environments it is 2.5 more."""
 LIGHT = ("evaluate", "meet_unfamiliar", "corrupt", "map_tsne", "time_inference", "make_graph")
 FIXED_S = {"rehearse": 15.0, "export_graph": 10.0, "compile_report": 5.0}

@@ -29,7 +29,7 @@ from typing import Any
 PER_JOB = {
     *(f"{library}_NUM_THREADS" for library in ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")),
     *("VECLIB_MAXIMUM_THREADS", "TMPDIR", "TMP", "TEMP", "TEMPDIR"),
-    *("SQUEEZED_GPUS", "SHLVL", "PWD", "OLDPWD", "_"),
+    *("SQUEEZED_GPUS", "SHLVL", "PWD", "OLDPWD", "_", "PS1", "PS2"),  # bash takes the last away
 }
 """Variables that may differ between jobs: none of these libraries reads them when it is loaded, or
 `use_threads` does what it would have done."""
@@ -115,7 +115,12 @@ class Server:
         except (OSError, ValueError):  # a client that was killed while it asked
             connection.close()
             return None
-        job = os.fork() if self._fits(request) else None
+        job = None
+        if self._fits(request):
+            with contextlib.suppress(
+                OSError
+            ):  # no memory, no processes left: its own Python says so
+                job = os.fork()
         if job == 0:
             self._leave()
             connection.close()
@@ -124,7 +129,8 @@ class Server:
             os.close(stream)
         if job is not None:
             note = self.folder / str(request.client)
-            note.write_text(str(job), encoding="utf-8")
+            with contextlib.suppress(OSError):  # a full disk: it is only not measured
+                note.write_text(str(job), encoding="utf-8")
             self.jobs[job] = connection, note
             self.selector.register(connection, selectors.EVENT_READ, job)
         self._answer(connection, job or 0)

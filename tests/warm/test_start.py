@@ -1,9 +1,10 @@
 """When a run has a warm process, and what a run with one leaves behind."""
 
-import contextlib
 import os
-import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -12,6 +13,7 @@ import pytest
 from rules.warm import start as module
 from rules.warm.client import VARIABLE
 from rules.warm.start import CLIENT, SOCKET, WORTH_IT, start
+from tests import PROJECT
 from tests.workflow.workspace import Workspace, differences
 
 
@@ -73,38 +75,80 @@ def test_whoever_wants_none_has_none(started, monkeypatch):
     assert os.environ[VARIABLE] == "off"
 
 
-def wait_for(condition, timeout=240):
-    deadline = time.monotonic() + timeout
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return found
+SNAKEFILE = f"""
+import sys
+sys.path.insert(0, {str(PROJECT)!r})
+from rules.warm import start as warm
+warm.LIBRARIES = ("numpy",)
+
+rule all:
+    default_target: True
+    input: expand("made/{{n}}.txt", n=range({WORTH_IT}))
+    localrule: True
+
+rule make:
+    output: "made/{{n}}.txt"
+    log: "logs/{{n}}.log"
+    benchmark: "logs/{{n}}.tsv"
+    shell: "python -I -S {PROJECT / CLIENT} work.py {{output}} > {{log}} 2>&1"
+
+onstart:
+    warm.start(workflow)
+"""
+WORK = """
+import os, pathlib, sys, time
+held = bytearray(200 * 2**20)
+print(os.getppid(), os.getpid(), flush=True)
+while time.process_time() < 1.5 or pathlib.Path("for ever").exists():
+    pass
+pathlib.Path(sys.argv[1]).touch()
+"""
 
 
-@pytest.mark.slow
-@pytest.mark.workflow
-def test_nothing_of_a_run_outlives_a_killed_snakemake(tmp_path):
-    workspace = Workspace.create(tmp_path / "project")
-    run = workspace.start("snakemake", "--cores", "2", "results/tiny/seed0/pruned/evaluation.json")
+@pytest.fixture
+def folder(tmp_path):
+    """A real Snakemake's folder, whose jobs compute for a while."""
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "work.py").write_text(WORK)
+    return tmp_path
+
+
+COMMAND = ("snakemake", "--cores", "2")
+
+
+def environment():
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE_")}
+    return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_the_jobs_of_a_run_are_forks_and_measured(folder):
+    done = subprocess.run(COMMAND, cwd=folder, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    logs = [path.read_text().split() for path in (folder / "logs").glob("*.log")]
+    assert len({parent for parent, _ in logs}) == 1
+    assert len({job for _, job in logs}) == WORTH_IT
+    for path in (folder / "logs").glob("*.tsv"):
+        names, values = (line.split("\t") for line in path.read_text().splitlines())
+        record = dict(zip(names, values, strict=True))
+        assert float(record["cpu_time"]) > 0.3  # looked at twice a second
+        assert 200 < float(record["max_rss"]) < 1000
+
+
+def test_nothing_of_a_run_outlives_a_killed_snakemake(folder):
+    (folder / "for ever").touch()
+    run = subprocess.Popen(COMMAND, cwd=folder, env=environment(), stderr=subprocess.DEVNULL)
     snakemake = psutil.Process(run.pid)
-
-    def with_a_fork():
-        """The processes of the run, once one of them is a fork of the warm process."""
-        below, warm = snakemake.children(recursive=True), 0
-        for process in below:
-            with contextlib.suppress(psutil.Error):  # it has ended meanwhile
-                warm += any(word.endswith("rules/warm/server.py") for word in process.cmdline())
-        return below if warm > 1 else None
-
     try:
-        below = wait_for(with_a_fork)
-        snakemake.kill()
-        _, alive = psutil.wait_procs(below, timeout=60)
-        assert alive == []
+        deadline = time.monotonic() + 120
+        while not any(path.read_text() for path in (folder / "logs").glob("*.log")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        below = snakemake.children(recursive=True)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(run.pid, signal.SIGKILL)
+        run.kill()
         run.wait()
+    _, alive = psutil.wait_procs(below, timeout=60)
+    assert alive == []
 
 
 @pytest.mark.matrix
