@@ -119,7 +119,7 @@ class Server:
         if self._fits(request):
             with contextlib.suppress(
                 OSError
-            ):  # no memory, no processes left: its own Python says so
+            ):  # no memory: its own Python will say so
                 job = os.fork()
         if job == 0:
             self._leave()

@@ -111,6 +111,7 @@ def test_a_fork_is_as_a_python_of_its_own(warm, threads):
         **{f"{name}_NUM_THREADS": threads for name in ("OMP", "OPENBLAS", "MKL")},
         "TMPDIR": str(warm.tmp_path),
         "SQUEEZED_GPUS": "0",
+        "PS1": "(.venv) ",  # of an activated environment, which a job's shell takes away
     }
     words = ("--settings", '{"a": "ä"}', "")
     assert is_forked(warm, **variables)
