@@ -117,9 +117,7 @@ class Server:
             return None
         job = None
         if self._fits(request):
-            with contextlib.suppress(
-                OSError
-            ):  # no memory: its own Python will say so
+            with contextlib.suppress(OSError):  # no memory: its own Python will say so
                 job = os.fork()
         if job == 0:
             self._leave()
