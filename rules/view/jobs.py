@@ -89,6 +89,8 @@ def roughly(seconds: float) -> str:
     """Return an estimated duration in words, no finer than it is known: `about 6 min`."""
     if seconds < 57.5:
         return f"about {max(5, 5 * round(seconds / 5))} s"
+    if seconds < 115:
+        return f"about {10 * round(seconds / 10)} s"
     minutes = round(seconds / 60)
     if minutes < 60:
         return f"about {minutes} min"

@@ -205,7 +205,8 @@ def test_times_are_a_clocks(seconds: float, words: str) -> None:
     [
         (0, "about 5 s"),
         (42, "about 40 s"),
-        (58, "about 1 min"),
+        (89, "about 90 s"),
+        (116, "about 2 min"),
         (376, "about 6 min"),
         (59.4 * 60, "about 59 min"),
         (59.6 * 60, "about 1 h"),
