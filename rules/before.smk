@@ -19,7 +19,11 @@ for variable, first in (
     os.environ[variable] = f"{first}{os.pathsep}{rest}" if rest else str(first)
 
 from squeezed.configuration.reading import check_file
+from squeezed.foundation.cli import print_in_any_locale
 from squeezed.foundation.errors import UserError
+
+# Snakemake prints the jobs' commands and messages, which hold more than an old locale has.
+print_in_any_locale()
 
 try:
     if Path.cwd().resolve() != ROOT.resolve():

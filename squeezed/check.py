@@ -13,6 +13,7 @@ from squeezed.comparison.command_line import add_comparison_arguments, compariso
 from squeezed.comparison.comparison import compare
 from squeezed.comparison.thresholds import Thresholds, Verdict, judge, worst
 from squeezed.comparison.written import write_junit, write_markdown
+from squeezed.foundation.cli import print_in_any_locale, sentence_of
 from squeezed.foundation.errors import UserError
 
 
@@ -53,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Compare, judge, say; return the exit status."""
+    print_in_any_locale()
     arguments = parser().parse_args(words)
     thresholds = Thresholds(
         maximum_drop=arguments.maximum_drop,
@@ -77,8 +79,11 @@ def main(words: Sequence[str] | None = None) -> int:
             write_junit(arguments.junit, findings, name)
         if arguments.markdown:
             write_markdown(arguments.markdown, findings, comparison, name)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Exception as error:
+        sentence = sentence_of(error)
+        if sentence is None:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
         return int(Verdict.BAD_INPUT)
     for finding in findings:
         print(f"{finding.verdict.name.lower()}: {finding.sentence}")

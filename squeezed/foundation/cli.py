@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -26,23 +27,39 @@ def settings_json(text: str) -> dict[str, Any]:
     return settings
 
 
+def print_in_any_locale() -> None:
+    """Have what the terminal's encoding lacks printed escaped, instead of an error for it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def sentence_of(error: Exception) -> str | None:
+    """Return what a user can mend, in one sentence; None for a mistake of ours.
+
+    That is a `UserError`, or a resource that ran out (`squeezed.foundation.exhaustion`).
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    reason = exhausted(error)
+    return None if reason is None else printable(reason)
+
+
 def script_main(main: Callable[[], None]) -> Callable[[], None]:
     """Make a script's `main` print what a user can mend as one sentence, and exit with status 1.
 
-    That is a `UserError`, or a resource that ran out (`squeezed.foundation.exhaustion`). Any other
-    error is a mistake of ours, whose traceback is wanted.
+    Any other error is a mistake of ours, whose traceback is wanted.
     """
 
     @functools.wraps(main)
     def guarded() -> None:
+        print_in_any_locale()
         try:
             main()
-        except UserError as error:
-            sys.exit(f"error: {error}")
         except Exception as error:
-            reason = exhausted(error)
-            if reason is None:
+            sentence = sentence_of(error)
+            if sentence is None:
                 raise
-            sys.exit(f"error: {printable(reason)}")
+            sys.exit(f"error: {sentence}")
 
     return guarded

@@ -124,6 +124,7 @@ def test_any_change_of_a_configuration_is_taken_or_refused(steps):
 
 
 @pytest.mark.matrix
+@pytest.mark.timeout(3600)
 @settings(max_examples=3000, deadline=None)
 @given(steps=STEPS, whole=st.booleans())
 def test_any_change_of_a_configuration_is_taken_or_refused_at_length(steps, whole):

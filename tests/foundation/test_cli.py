@@ -1,6 +1,7 @@
 """What every script says where the machine runs out of something: one sentence, no traceback."""
 
 import errno
+import io
 import json
 import os
 import resource
@@ -90,6 +91,13 @@ def test_a_mistake_of_ours_keeps_its_traceback(error):
     with pytest.raises(type(error)):
         main()
     assert exhausted(error) is None
+
+
+def test_a_script_prints_in_any_locale(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="latin-1"))
+    script_main(lambda: print("größer → kleiner", flush=True))()
+    assert written.getvalue() == "größer \\u2192 kleiner\n".encode("latin-1")
 
 
 def test_what_a_sentence_quotes_cannot_break_it():

@@ -1,7 +1,7 @@
 """`snakemake -n` in tens of milliseconds: each in a fork of a process that has imported Snakemake.
 
 The fork does what the command does, from the arguments to the exit status; what it costs to start
-Python and to import Snakemake is paid once.
+Python, to import Snakemake and its plugins, and to read the project's code is paid once.
 """
 
 import contextlib
@@ -22,8 +22,14 @@ ANNOUNCED = ("Using workflow specific profile", "Config file config.yaml is exte
 
 SERVER = """
 import json, os, resource, signal, sys, tempfile
-from snakemake.cli import main
+from pathlib import Path
+from snakemake.cli import get_argument_parser, main
 import squeezed.configuration.plan, squeezed.reporting.blocks, squeezed.paper.roles
+from squeezed.foundation.code_digest import code_digest
+get_argument_parser()  # imports the plugins
+ROOT = Path.cwd()
+for script in sorted((ROOT / "scripts").glob("*.py")):
+    code_digest(script, ROOT, further_roots=[ROOT / "own_steps"], memory=Path(".snakemake/code"))
 for line in sys.stdin:
     arguments = json.loads(line)
     with tempfile.TemporaryFile() as file:

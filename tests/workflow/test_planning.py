@@ -190,6 +190,22 @@ def test_a_file_that_is_no_configuration_is_refused_by_the_command_itself(
     assert said is not None and sentence in said
 
 
+def test_a_plan_is_printed_in_any_locale(planner):
+    """Snakemake prints messages and settings, which hold what a terminal may have no sign for."""
+    planner.write(dumped(SMALL))
+    done = subprocess.run(
+        ["snakemake", "-n", "--cores", "1"],
+        cwd=planner.workspace.folder,
+        env={**planner.workspace.environment, "PYTHONIOENCODING": "ascii:strict"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert assert_planned_or_refused(Plan(done.returncode, done.stdout)) is None
+    assert "Logging error" not in done.stdout
+    assert r"\u2026" in done.stdout
+
+
 def test_masks_that_are_not_there_are_refused_before_any_job(planner):
     configuration = copy.deepcopy(SMALL)
     configuration["experiments"]["digits"]["cam"] = {"object": "masks", "masks": "no/such.npy"}
