@@ -17,6 +17,7 @@ from squeezed.foundation.allocation import ALLOCATION
 from squeezed.foundation.code_digest import code_digest
 from squeezed.configuration.targets import asks_to_touch, check_targets
 from squeezed.foundation.environment import check_torch_builds
+from squeezed.foundation.files import user_path
 from squeezed.configuration.architectures import facts_of
 from squeezed.foundation.workers import WORKERS_VARIABLE
 from squeezed.foundation.source_stamp import own_weights, source_stamp
@@ -50,20 +51,6 @@ def check_records():
             )
 
 
-def check_masks_files():
-    """Refuse masks that are not there, which only the last jobs read.
-
-    Raises:
-        UserError: for the first such file.
-    """
-    for name in config["run"]:
-        masks = config["experiments"][name]["cam"]["masks"]
-        if masks and not os.path.isfile(masks):
-            raise UserError(
-                f"config.yaml: experiments.{name}.cam.masks is {masks!r}, and there is no such file"
-            )
-
-
 for variable, value in ALLOCATION.items():
     os.environ.setdefault(variable, value)
 # Texts are UTF-8 in every job, whatever the machine's locale says.
@@ -82,7 +69,6 @@ try:
     check_targets(sys.argv[1:], config)
     if workflow.is_main_process:
         check_records()
-        check_masks_files()
     os.environ[WORKERS_VARIABLE] = str(config["workers"])
 except UserError as error:
     sys.exit(f"error: {error}")
@@ -129,6 +115,53 @@ def timing_log(name):
 def across_seeds(file):
     """The path of a file among an experiment's results of all seeds together."""
     return f"{COMPARISON}{file}"
+
+
+def given_files():
+    """Yield the key, the path and the product of each of the user's files that this run reads."""
+    for name in config["run"]:
+        experiment = config["experiments"][name]
+        where = f"experiments.{name}"
+        for dataset in filter(
+            None, (experiment["dataset"], experiment["unfamiliar"]["dataset"])
+        ):
+            path = config["datasets"][dataset]["source"]["path"]
+            made = DATASET.format(dataset=dataset)
+            yield f"datasets.{dataset}.source.path", path, made
+        made = {"experiment": name, "seed": experiment["seeds"][0]}
+        weights = own_weights((experiment["architecture"] or {}).get("weights"))
+        yield f"{where}.architecture.weights", weights, NETWORK_FILE.format(
+            **made, variant=BASELINE
+        )
+        for variant, recipe in RECIPES[name].items():
+            if recipe.step == "import":
+                path = recipe.settings["path"]
+                yield f"{where}.variants.{variant}.path", path, GRAPH_FILE.format(
+                    **made, variant=variant
+                )
+        yield f"{where}.cam.masks", experiment["cam"]["masks"], None
+
+
+def check_given_files():
+    """Refuse files of the user's that are not there, before any job.
+
+    Where something was made of one already, it may be gone, as on another machine.
+
+    Raises:
+        UserError: for the first such file.
+    """
+    for key, path, made in given_files():
+        if path and not any(map(os.path.exists, filter(None, (made, user_path(path))))):
+            raise UserError(
+                f"config.yaml: {key} is {path!r}, and there is no such file"
+            )
+
+
+if workflow.is_main_process:
+    try:
+        check_given_files()
+    except UserError as error:
+        sys.exit(f"error: {error}")
 
 
 # For each analysis, by the name of its rule: a function of an experiment's and a variant's name

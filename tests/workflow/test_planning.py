@@ -206,13 +206,49 @@ def test_a_plan_is_printed_in_any_locale(planner):
     assert r"\u2026" in done.stdout
 
 
-def test_masks_that_are_not_there_are_refused_before_any_job(planner):
+@pytest.mark.parametrize(
+    ("key", "section", "made"),
+    [
+        ("experiments.digits.cam.masks", {"object": "masks", "masks": "no/such"}, None),
+        (
+            "datasets.digits.source.path",
+            {"kind": "folder", "path": "no/such"},
+            "data/digits.safetensors",
+        ),
+        (
+            "experiments.digits.architecture.weights",
+            {"name": "vgg6", "weights": "no/such"},
+            "models/digits/seed0/baseline.safetensors",
+        ),
+        (
+            "experiments.digits.variants.theirs.path",
+            {"step": "import", "path": "no/such"},
+            "models/digits/seed0/theirs.onnx",
+        ),
+    ],
+    ids=["masks", "images", "weights", "import"],
+)
+def test_a_file_that_is_not_there_is_refused_before_any_job(planner, key, section, made):
+    """Where something was made of it, as before `dvc pull`, it need not be there any more."""
     configuration = copy.deepcopy(SMALL)
-    configuration["experiments"]["digits"]["cam"] = {"object": "masks", "masks": "no/such.npy"}
+    place = tuple(key.split(".")[:-1])
+    configuration["experiments"]["digits"]["variants"] = {"baseline": None}
+    changed_at(configuration, place, put(section))
     planner.write(dumped(configuration))
     said = assert_planned_or_refused(planner.plan())
     assert said is not None
-    assert "experiments.digits.cam.masks is 'no/such.npy', and there is no such file" in said
+    assert f"config.yaml: {key} is 'no/such', and there is no such file" in said
+    if made is not None:
+        path = planner.workspace.folder / made
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        records = planner.workspace.folder / ".snakemake" / "metadata"
+        records.mkdir(parents=True, exist_ok=True)
+        (records / "any").touch()
+        plan = planner.plan()
+        path.unlink()
+        (records / "any").unlink()
+        assert "no such file" not in plan.output
 
 
 @pytest.mark.parametrize("more", ["experiments=3", "run=digits", "run=[x]", "workers=-1", "nope=1"])
