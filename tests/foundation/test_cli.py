@@ -38,6 +38,7 @@ def raised(error):
         (RuntimeError("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't "
                       "allocate memory: you tried to allocate 4 bytes."), "the memory is used up"),
         (RuntimeError("std::bad_alloc"), "the memory is used up"),
+        (RuntimeError("could not create a primitive"), "the memory is used up"),
         (ImportError("x.so: failed to map segment from shared object"), "the memory is used"),
         (RuntimeError("[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Protobuf serialization failed."),
          "the disk is full"),
