@@ -204,6 +204,14 @@ def test_the_same_letters_in_other_bytes_are_one_class(tmp_path, storage):
     assert np.array_equal(pixels_of(dataset), pixels_of(prepare(tmp_path, plain, **storage)))
 
 
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+@pytest.mark.parametrize("name", ["ca\nt", "cat ", "🐈", "%s{x}", "-cat", "\u202ecat", "c'a\"t"])
+def test_a_class_may_have_any_name_that_is_text(tmp_path, name, kind):
+    files = {path.replace("cat", name): content for path, content in class_files().items()}
+    dataset = prepare(tmp_path, written(kind, tmp_path, files))
+    assert dataset.class_names == sorted([name, "dog"])
+
+
 def test_two_folders_that_look_alike_are_both_named(tmp_path):
     files = class_files(("café", "dog")) | {"train/cafe\u0301/0.png": image_bytes(1)}
     with pytest.raises(UserError, match="two folders that look alike, café") as error:
