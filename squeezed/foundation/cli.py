@@ -53,11 +53,11 @@ def script_main(main: Callable[[], None]) -> Callable[[], None]:
 
     Any other error is a mistake of ours, whose traceback is wanted.
     """
+    kept_back = [bytearray(KEPT_BACK_BYTES)]
 
     @functools.wraps(main)
     def guarded() -> None:
         print_in_any_locale()
-        kept_back = [bytearray(KEPT_BACK_BYTES)]
         try:
             main()
         except Exception as error:
