@@ -30,6 +30,8 @@ rule attack:
     input:
         graph=GRAPH_FILE,
         dataset=dataset_of,
+        baseline_images=attack_of_baseline("_images.csv"),
+        baseline_tensors=attack_of_baseline(".safetensors"),
     output:
         result=result("attack_{attack}.json"),
         images=result("attack_{attack}_images.csv"),
@@ -55,7 +57,11 @@ rule attack:
     message:
         "Attack {wildcards.variant} of {wildcards.experiment}, seed {wildcards.seed}, with protocol {wildcards.attack}"
     shell:
-        command("attack", "graph dataset", "result images curve tensors")
+        command(
+            "attack",
+            "graph dataset baseline_images baseline_tensors",
+            "result images curve tensors",
+        )
 
 
 rule time_attack:

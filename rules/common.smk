@@ -521,6 +521,22 @@ def attacked(name, variant):
     return f"[/]attack_({one_of(attacks)})[._]"
 
 
+def attack_of_baseline(ending):
+    """A function of the wildcards: this file of the same attack on the baseline.
+
+    Nothing for the baseline, for an attack that is not run on it, and for one that does not ask for
+    what fools another variant.
+    """
+
+    def path(wildcards):
+        attack = experiment_of(wildcards)["attacks"][wildcards.attack]
+        if BASELINE not in attack["variants"] or not attack.get("transferred"):
+            return []
+        return of_baseline(result("attack_{attack}") + ending)(wildcards)
+
+    return path
+
+
 def diagnosed_attack(ending):
     """A function of the wildcards: the path of a file of the attack that the diagnostics examine."""
 

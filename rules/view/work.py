@@ -58,8 +58,14 @@ def _images(section: Mapping[str, Any], counts: Counts) -> float:
 def _attack_passes(attack: Mapping[str, Any]) -> float:
     """Of one image; an ensemble's are those of its members."""
     members = [part for part in attack.values() if isinstance(part, dict)] or [attack]
-    steps = (m.get("steps", m.get("iterations", 0) * m.get("search_steps", 1)) for m in members)
-    return GRADIENT * float(sum(steps))
+    again = attack.get("near_classes", 0) * _gradients(attack.get("ddn", {}))
+    refining = (1 + attack.get("transferred", False)) * attack.get("refining_steps", 0)
+    return GRADIENT * float(sum(map(_gradients, members)) + again + refining)
+
+
+def _gradients(method: Mapping[str, Any]) -> float:
+    steps = method.get("steps", method.get("iterations", 0) * method.get("search_steps", 1))
+    return float(steps * max(1, 2 * method.get("noise_draws", 0)))
 
 
 def _training(experiment: Any, wildcards: Mapping[str, str], counts: Counts) -> Work:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from squeezed.attacks.attacked import Attacked, Judge
 from squeezed.attacks.method import load_method, read_method_settings
 from squeezed.attacks.outcome import Table, image_table
+from squeezed.attacks.stored_attack import StoredAttack
 from squeezed.attacks.victim import Victim
 from squeezed.data.dataset import Split
 from squeezed.foundation.errors import UserError
@@ -77,6 +78,11 @@ class ConfiguredAttack:
         """
         return min(self.settings.batch_size, BATCHES_OF_A_UNIT * victim.rows(image_shape))
 
+    @property
+    def takes_starts(self) -> bool:
+        """Whether the attack begins with what fools another model, too."""
+        return bool(getattr(self.method_settings, "transferred", False))
+
     def doubled(self) -> "ConfiguredAttack":
         """Return the same attack with twice the steps."""
         return replace(self, method_settings=self.method_settings.doubled())
@@ -89,10 +95,18 @@ class ConfiguredAttack:
         *,
         targets: Tensor | None = None,
         judge: Judge | None = None,
+        starts: Tensor | None = None,
     ) -> Attacked:
-        """Attack images with the configured method (see there)."""
+        """Attack images with the configured method (see there).
+
+        `starts`, float32 (n, C, H, W), what fools another model, is for methods whose setting
+        `transferred` asks for it; others are not given it.
+        """
         method = load_method(self.settings.method)
-        return method(victim, images, labels, self.method_settings, targets=targets, judge=judge)
+        more = {"starts": starts} if self.takes_starts else {}
+        return method(
+            victim, images, labels, self.method_settings, targets=targets, judge=judge, **more
+        )
 
 
 def read_attack(section: Mapping[str, Any]) -> ConfiguredAttack:
@@ -137,17 +151,30 @@ def attack_images(
     split: Split,
     indices: NDArray[np.integer],
     classes: int,
+    baseline: StoredAttack | None = None,
 ) -> dict[str, Tensor]:
     """Attack the images of a split with these indices, shape (n,).
+
+    Args:
+        attack: the configured one.
+        victim: the variant.
+        split: of the data set.
+        indices: (n,), of the images in the split.
+        classes: how many there are.
+        baseline: the same attack on the baseline, whose images are where this one begins, too.
 
     Returns:
         `best` and `last` (n, C, H, W) as the method gives them, and each column of `image_table`
         under its name with `table.` before it.
+
+    Raises:
+        UserError: if the baseline was attacked on other images.
     """
     images = torch.from_numpy(split.images(indices))
     labels = torch.from_numpy(split.labels[indices])
     targets = attack.targets(labels, classes)
-    attacked = attack.run(victim, images, labels, targets=targets)
+    starts = None if baseline is None else baseline.images_of(indices)
+    attacked = attack.run(victim, images, labels, targets=targets, starts=starts)
     table = image_table(victim, images, labels, attacked, indices=indices, targets=targets)
     columns = {TABLE_PREFIX + name: torch.from_numpy(column) for name, column in table.items()}
     return {"best": attacked.best, "last": attacked.last, **columns}

@@ -11,6 +11,7 @@ is, where the authors (and foolbox) take a step in a random direction.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -29,6 +30,10 @@ from squeezed.foundation.errors import UserError
 
 FIRST_STEP, LAST_STEP = 1.0, 0.01
 """Between these the length of a step falls along half a cosine."""
+REFINING = 0.2
+"""The first step from a start that is given, as a share of its distance."""
+SEED = 0
+"""Of the noise. All rows share it, so that an image's result does not depend on the others."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,15 @@ class DDNSettings:
     """Share by which the radius grows or shrinks in a step."""
     scale_free: bool = False
     """Lower the margin instead of the log-odds: multiplied logits change nothing."""
+    noise_draws: int = 0
+    """Pairs of noise, as long as the radius, over which each gradient is averaged; 0 takes it as it
+    is."""
 
     def __post_init__(self) -> None:
         """Refuse settings that mean nothing.
 
         Raises:
-            UserError: if there is no step, or the radius or γ is out of range.
+            UserError: if there is no step, or the radius, γ or the pairs are out of range.
         """
         if self.steps < 1:
             raise UserError(f"the attack's steps is {self.steps}; it must be ≥ 1")
@@ -56,6 +64,8 @@ class DDNSettings:
             raise UserError(f"the attack's init_epsilon is {self.init_epsilon}; it must be > 0")
         if not 0 < self.gamma < 1:
             raise UserError(f"the attack's gamma is {self.gamma}; it must be between 0 and 1")
+        if self.noise_draws < 0:
+            raise UserError(f"the attack's noise_draws is {self.noise_draws}; it must be ≥ 0")
 
     def doubled(self) -> "DDNSettings":
         """Return the same settings with twice the steps."""
@@ -70,6 +80,7 @@ def ddn(
     *,
     targets: Tensor | None = None,
     judge: Judge | None = None,
+    starts: Tensor | None = None,
 ) -> Attacked:
     """Attack images.
 
@@ -82,6 +93,9 @@ def ddn(
         judge: maps any number of images to logits; the nearest image that was seen to fool counts
             if the judge is fooled, too, enlarged by at most a tenth. Default: the victim in
             float32.
+        starts: float32 (n, C, H, W), images that fool already and are to be brought nearer: the
+            first radius is then the distance to them, steps are shares of it, and γ falls as they
+            do. Default: the images.
 
     Raises:
         UserError: if an image is outside [0, 1], a label is no class, a target is no class or the
@@ -94,7 +108,7 @@ def ddn(
         success=torch.zeros(len(images), dtype=torch.bool),
         best=images.clone(),
         last=images.clone(),
-        iterations=torch.where(attackable, settings.steps, 0),
+        iterations=torch.where(attackable, settings.steps * max(1, 2 * settings.noise_draws), 0),
     )
     count = victim.rows(images.shape[1:])
     waiting = attackable.nonzero()[:, 0]
@@ -102,8 +116,12 @@ def ddn(
         missing = count - len(chosen)
         padded = torch.cat([chosen, chosen[-1:].expand(missing)])
         goal = _Goal(classes[padded].to(victim.device), targets is not None)
-        batch = images[padded].to(victim.device, memory_format=torch.channels_last)
-        found, best, last = _attack_batch(victim, batch, goal, settings)
+        batch, begin = (
+            None if x is None else x[padded].to(victim.device, memory_format=torch.channels_last)
+            for x in (images, starts)
+        )
+        assert batch is not None
+        found, best, last = _attack_batch(victim, batch, goal, settings, begin)
         chosen_only = slice(0, len(chosen))
         attacked.success[chosen] = found[chosen_only].cpu()
         attacked.best[chosen] = best[chosen_only].cpu()
@@ -127,18 +145,25 @@ class _Goal:
 
 
 def _attack_batch(
-    victim: Victim, images: Tensor, goal: _Goal, settings: DDNSettings
+    victim: Victim, images: Tensor, goal: _Goal, settings: DDNSettings, starts: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return which rows were fooled, their nearest adversarial images and the last iterates."""
     margin = Margin(goal.classes, goal.targeted, slack=bfloat16_slack(victim))
-    x, change = images, torch.zeros_like(images)
+    lowered = margin.values if settings.scale_free else goal.log_odds
+    gradients = _Gradients(victim, lowered, settings.noise_draws)
     best, found = images.clone(), torch.zeros(len(images), dtype=torch.bool, device=images.device)
     # No image in the box is farther away than its farthest corner.
     farthest = _lengths(torch.maximum(images, 1 - images))
-    nearest, radius = farthest.clone(), torch.full_like(farthest, settings.init_epsilon)
-    lowered = margin.values if settings.scale_free else goal.log_odds
+    nearest = farthest.clone()
+    if starts is None:
+        x, change, unit = images, torch.zeros_like(images), torch.ones_like(farthest)
+        radius = torch.full_like(farthest, settings.init_epsilon)
+    else:
+        x, change = starts, starts - images
+        radius = _lengths(change)
+        unit = REFINING * radius
     for step in range(settings.steps + 1):
-        logits, gradient = victim.step(x, lowered if step < settings.steps else None)
+        logits, gradient = gradients.at(x, radius, wanted=step < settings.steps)
         fooled = margin.fooled(logits)
         distance = _lengths(change)
         nearer = fooled & (distance <= nearest)
@@ -147,17 +172,43 @@ def _attack_batch(
         found |= fooled
         if step == settings.steps:
             break
+        length = _step_length(step / settings.steps)
         if gradient is not None:
-            length = _step_length(step / settings.steps)
-            scale = length / _lengths(gradient).clamp(min=torch.finfo(torch.float32).tiny)
+            tiny = torch.finfo(torch.float32).tiny
+            scale = length * unit / _lengths(gradient).clamp(min=tiny)
             change.addcmul_(gradient, _wide(scale), value=-1)
-        radius = radius * torch.where(fooled, 1 - settings.gamma, 1 + settings.gamma)
+        gamma = settings.gamma * (1 if starts is None else length)
+        radius = radius * torch.where(fooled, 1 - gamma, 1 + gamma)
         radius = torch.minimum(radius, farthest)
         moved = _lengths(change)
         change.mul_(_wide(torch.where(moved > 0, radius / moved, 0)))
         x = (images + change).clamp_(0, 1)
         change = x - images
     return found, best, x
+
+
+class _Gradients:
+    """The gradient that is followed: the victim's own, or its mean over noise."""
+
+    def __init__(
+        self, victim: Victim, lowered: Callable[[Tensor], Tensor], noise_draws: int
+    ) -> None:
+        self.victim, self.lowered, self.noise_draws = victim, lowered, noise_draws
+        self.random = torch.Generator().manual_seed(SEED)
+
+    def at(self, x: Tensor, length: Tensor, *, wanted: bool) -> tuple[Tensor, Tensor | None]:
+        """Return the logits of `x` and, where it is wanted, the gradient; noise is of `length`."""
+        if not wanted or not self.noise_draws:
+            return self.victim.step(x, self.lowered if wanted else None)
+        logits, mean = self.victim.step(x, None)[0], None
+        for _ in range(self.noise_draws):
+            noise = torch.randn(x.shape[1:], generator=self.random)
+            noise = (noise / noise.norm()).to(x.device) * _wide(length)
+            for moved in (x + noise, x - noise):
+                gradient = self.victim.step(moved.clamp(0, 1), self.lowered)[1]
+                if gradient is not None:
+                    mean = gradient if mean is None else mean + gradient
+        return logits, mean
 
 
 def _step_length(progress: float) -> float:

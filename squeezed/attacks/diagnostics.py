@@ -221,7 +221,14 @@ def measure(
             iterations=settings.iterations,
             learning_rate=settings.learning_rate,
         ),
-        **rivals(victim.original, images[few], shown.chosen(few), attack, device=victim.device),
+        **rivals(
+            victim.original,
+            images[few],
+            shown.chosen(few),
+            attack,
+            starts=others[BASELINE].best[few] if BASELINE in others else None,
+            device=victim.device,
+        ),
         **transfer,
         **_survival(victim, deployed, images, shown, settings),
     }

@@ -13,7 +13,8 @@ A method `ddn` is the module `squeezed.attacks.ddn` with the function `ddn`, who
         judge: Judge | None = None,
     ) -> Attacked
 
-The settings' method `doubled` returns them with twice the steps, for the check of convergence. So
+The settings' method `doubled` returns them with twice the steps, for the check of convergence. A
+method whose settings have `transferred` true is given `starts` besides, what fools the baseline. So
 another attack touches its module, the schema and a test. Loads no torch and no method by itself:
 what a job depends on is the method that it names (`module_of`).
 """

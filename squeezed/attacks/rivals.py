@@ -18,15 +18,12 @@ from squeezed.attacks.ddn import DDNSettings, ddn
 from squeezed.attacks.line_search import transferred
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.outcome import Table
-from squeezed.attacks.smoothed import SmoothedVictim
 from squeezed.attacks.stored_attack import StoredAttack
 from squeezed.attacks.victim import Victim
 
 CLEARLY = 0.95
 """A change at most so long beside another is clearly shorter."""
-SMOOTHED = DDNSettings(steps=30, init_epsilon=1.0, gamma=0.05, scale_free=True)
-DRAWS = 2
-"""Pairs of noise for each of its gradients."""
+SMOOTHED = DDNSettings(steps=30, init_epsilon=1.0, gamma=0.05, scale_free=True, noise_draws=2)
 WITH_DDN = ("ddn", "ensemble")
 """The methods that DDN is a part of."""
 PLAIN = DDNSettings(steps=100, init_epsilon=1.0, gamma=0.05, scale_free=True)
@@ -38,6 +35,7 @@ def rivals(
     shown: StoredAttack,
     attack: ConfiguredAttack,
     *,
+    starts: Tensor | None = None,
     device: torch.device | str = "cpu",
 ) -> dict[str, Any]:
     """Attack a subset of the images again, and compare with what is shown.
@@ -47,31 +45,29 @@ def rivals(
         images: float32 (n, C, H, W), classified correctly.
         shown: the attack whose figure is shown, on these images.
         attack: its settings.
+        starts: float32 (n, C, H, W), the other model's images that it was given, if any.
         device: where to compute.
 
     Returns:
         For `doubled_steps` (the same attack with twice the steps), `rival` (DDN, where it is no
-        part of the attack) and `smoothed` (DDN along gradients averaged over noise as long as the
-        median change): `{name}_shortened`, the share of images on which a clearly shorter change is
+        part of the attack) and `smoothed` (DDN along gradients averaged over noise as long as its
+        radius): `{name}_shortened`, the share of images on which a clearly shorter change is
         found, and `{name}_ratio`, the median of what it found over the median shown, both over the
         images that both fool. `n_again` is n. None where there is nothing to compare.
     """
     names = ("doubled_steps", "rival", "smoothed")
     found: dict[str, Any] = {"n_again": len(images)}
     found |= {f"{name}_{what}": None for name in names for what in ("shortened", "ratio")}
-    lengths = shown.l2[shown.success]
-    if not len(lengths):
+    if not bool(shown.success.any()):
         return found
     rows = min(len(images), Victim(model, device=device).rows(images.shape[1:]))
     plain = Victim(
         model, device=device, rows=rows, straight_through=attack.settings.straight_through
     )
-    smoothed = SmoothedVictim(
-        model, device=device, rows=rows, length=float(lengths.median()), draws=DRAWS
-    )
+    straight = Victim(model, device=device, rows=rows)
     again = {
-        "doubled_steps": attack.doubled().run(plain, images, shown.label),
-        "smoothed": ddn(smoothed, images, shown.label, SMOOTHED),
+        "doubled_steps": attack.doubled().run(plain, images, shown.label, starts=starts),
+        "smoothed": ddn(straight, images, shown.label, SMOOTHED),
     }
     if attack.settings.method not in WITH_DDN:  # else it was doubled
         again["rival"] = ddn(plain, images, shown.label, PLAIN)

@@ -4,9 +4,13 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
+
+from squeezed.foundation.errors import UserError
 
 
 @dataclass
@@ -45,3 +49,18 @@ class StoredAttack:
     def chosen(self, mask: Tensor) -> "StoredAttack":
         """Return the part of the images where `mask`, shape (n,), is true."""
         return StoredAttack(**{name: value[mask] for name, value in vars(self).items()})
+
+    def images_of(self, indices: NDArray[np.integer]) -> Tensor:
+        """Return `best` of the images with these indices in their split, float32 (m, C, H, W).
+
+        Raises:
+            UserError: if one of them was not attacked.
+        """
+        row_of = {int(index): row for row, index in enumerate(self.index)}
+        missing = [int(index) for index in indices if int(index) not in row_of]
+        if missing:
+            raise UserError(
+                f"the baseline was attacked on other images than the variant (not on image "
+                f"{missing[0]}); run its attack again"
+            )
+        return self.best[[row_of[int(index)] for index in indices]]

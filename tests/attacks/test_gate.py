@@ -270,9 +270,14 @@ SETTINGS = DiagnosticsSettings(
     noise_draws=2,
 )
 STRONG = protocol(iterations=60, learning_rate=0.05, search_steps=4, scale_free=True)
+DDN = DDNSettings(steps=60, init_epsilon=1.0, gamma=0.05, scale_free=True)
 CONVERGED = EnsembleSettings(
-    ddn=DDNSettings(steps=60, init_epsilon=1.0, gamma=0.05, scale_free=True),
-    carlini_wagner=replace(STRONG, iterations=20, search_steps=2),
+    ddn=DDN,
+    near_classes=2,
+    smoothed=replace(DDN, steps=10, noise_draws=1),
+    carlini_wagner=replace(STRONG, iterations=20, search_steps=1),
+    transferred=True,
+    refining_steps=10,
 )
 
 
@@ -339,6 +344,16 @@ def test_attacks_on_different_images_are_refused(tmp_path: Path) -> None:
             configured(STRONG),
             SETTINGS,
         )
+
+
+def test_the_baselines_images_are_found_by_their_numbers(tmp_path: Path) -> None:
+    victim, images, labels = network_and_images(4)
+    attack = stored(tmp_path, victim, images, labels, protocol(iterations=3, learning_rate=0.05))
+    attack.index = torch.tensor([7, 3, 9, 1])
+    found = attack.images_of(np.array([9, 7]))
+    assert torch.equal(found, attack.best[[2, 0]])
+    with pytest.raises(UserError, match="not on image 8"):
+        attack.images_of(np.array([9, 8]))
 
 
 def test_the_deployed_engine_is_asked_about_one_image_at_a_time() -> None:

@@ -5,6 +5,7 @@ network's own behind it, and no harm is done.
 """
 
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -22,13 +23,18 @@ from tests.attacks.networks import protocol
 from tests.matrix import matrix
 
 FAST = ("logits_times_10", "ripple", "steep_stairs", "misled")
+DDN = DDNSettings(steps=40, init_epsilon=1.0, gamma=0.05, scale_free=True)
 ATTACK = ConfiguredAttack(
     AttackSettings("ensemble", zoo.ATTACKED, 0, zoo.ATTACKED, "untargeted", True, "fp32"),
     EnsembleSettings(
-        ddn=DDNSettings(steps=40, init_epsilon=1.0, gamma=0.05, scale_free=True),
+        ddn=DDN,
+        near_classes=3,
+        smoothed=replace(DDN, steps=20, noise_draws=1),
         carlini_wagner=protocol(
-            iterations=20, learning_rate=0.1, search_steps=2, abort_early=True, scale_free=True
+            iterations=20, learning_rate=0.2, search_steps=1, abort_early=True, scale_free=True
         ),
+        transferred=True,
+        refining_steps=20,
     ),
 )
 SETTINGS = DiagnosticsSettings("strong", 24, 30, 0.1, square_queries=50, noise_draws=2)
@@ -37,7 +43,8 @@ SETTINGS = DiagnosticsSettings("strong", 24, 30, 0.1, square_queries=50, noise_d
 def attacked(model: nn.Module) -> tuple[Victim, StoredAttack]:
     images, labels = zoo.test_images()
     victim = ATTACK.victim(model, torch.device("cpu"))
-    found = ATTACK.run(victim, images, labels)
+    starts = None if model is zoo.baseline() else baselines().best
+    found = ATTACK.run(victim, images, labels, starts=starts)
     length = (found.best - images).flatten(1).norm(dim=1)
     return victim, StoredAttack(
         index=torch.arange(len(images)),

@@ -48,6 +48,18 @@ def test_an_attacks_work_is_its_gradient_steps():
     experiment = configuration(attacks={"mine": {"images": 10, "iterations": 7, "search_steps": 2}})
     work = work_of("attack", experiment["experiments"]["digits"], {"attack": "mine"}, COUNTS)
     assert work == Work(passes=10 * 7 * 2 * 3)
+    several = {
+        "method": "ensemble",
+        "images": 10,
+        "ddn": {"steps": 5},
+        "near_classes": 2,
+        "smoothed": {"steps": 3, "noise_draws": 1},
+        "carlini_wagner": {"iterations": 7, "search_steps": 2},
+        "refining_steps": 4,  # from two places
+    }
+    experiment = configuration(attacks={"mine": several})["experiments"]["digits"]
+    work = work_of("attack", experiment, {"attack": "mine"}, COUNTS)
+    assert work == Work(passes=10 * (5 * 3 + 3 * 2 + 7 * 2 + 4 * 2) * 3)
 
 
 def test_a_trainings_work_is_its_epochs():

@@ -170,6 +170,18 @@ def test_the_configuration_that_is_changed_is_planned(planner):
         assert assert_planned_or_refused(planner.plan("--quiet")) is None
 
 
+def test_a_variants_strong_attack_waits_for_the_baselines(planner):
+    """Its images are a member of the ensemble; an attack that does not ask for them waits not."""
+    planner.write(dumped(FULL))
+    strong, paper = (
+        planner.plan(f"results/digits/seed0/quantized/attack_{name}.json").output
+        for name in ("strong", "paper")
+    )
+    assert "Attack baseline of digits, seed 0, with protocol strong" in strong
+    assert "Attack quantized of digits, seed 0, with protocol strong" in strong
+    assert "Attack baseline" not in paper and "Attack quantized" in paper
+
+
 ODD_FILES = {
     "another encoding": ("description: Zürich\n".encode("latin-1"), "is not in UTF-8"),
     "two bytes a letter": ("run: [digits]\n".encode("utf-16"), "is not in UTF-8"),
