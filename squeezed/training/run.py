@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from squeezed.foundation.precision import autocast, usable_precision
 from squeezed.foundation.progress import track
 from squeezed.networks.classifier import Classifier
 from squeezed.networks.state import load_state
+from squeezed.training.adversarial import worst_within
 from squeezed.training.batches import batch_length, batches_per_epoch, training_batches
 from squeezed.training.optimisation import schedule, sgd
 from squeezed.training.resume import ResumeFile
@@ -153,10 +154,18 @@ class TrainingRun:
             partners, own_share = labels, 1.0
             if mixup:
                 images, partners, own_share = mixup(images, labels)
+
+            def loss_of(logits: Tensor) -> Tensor:
+                loss = self._loss(logits, labels)  # noqa: B023 (called in this step alone)
+                if mixup:
+                    other = self._loss(logits, partners)  # noqa: B023
+                    loss = own_share * loss + (1 - own_share) * other  # noqa: B023
+                return loss
+
+            if self.settings.augmentation.adversarial:
+                images = self._against_itself(images, loss_of)
             logits = self._logits(images)
-            loss = self._loss(logits, labels)
-            if mixup:
-                loss = own_share * loss + (1 - own_share) * self._loss(logits, partners)
+            loss = loss_of(logits)
             if self.teacher:
                 loss = self._taught(loss, logits, images)
             self.optimizer.zero_grad(set_to_none=True)
@@ -212,6 +221,14 @@ class TrainingRun:
                 "or take larger images"
             ) from error
         return logits.float()
+
+    def _against_itself(self, images: Tensor, loss_of: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the images changed so that the loss of the network as it is now rises."""
+        with autocast(self.device, self.precision):
+            changed = worst_within(
+                self.model, loss_of, images, self.settings.augmentation.adversarial
+            )
+        return changed.to(memory_format=torch.channels_last)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         smoothing = self.settings.label_smoothing

@@ -11,6 +11,7 @@ class AugmentationSettings:
     crop_padding: int
     resized_crop: float | None
     mixup: float
+    adversarial: float
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ TRAINING = {
         "crop_padding": 0,
         "resized_crop": None,
         "mixup": 0.0,
+        "adversarial": 0.0,
     },
 }
 

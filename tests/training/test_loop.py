@@ -49,6 +49,7 @@ SETTINGS = {
         "crop_padding": 1,
         "resized_crop": None,
         "mixup": 0.0,
+        "adversarial": 0.0,
     },
 }
 

@@ -44,6 +44,7 @@ TRAINING = {
         "crop_padding": 1,
         "resized_crop": None,
         "mixup": 0.0,
+        "adversarial": 0.0,
     },
     "processes": 1,
 }
