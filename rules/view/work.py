@@ -10,6 +10,8 @@ SEARCHED = 4
 """How often a search for the amount of pruning recovers, about."""
 RIVALS = 2
 """What the gate tries against an attack takes about as long as this many of it."""
+ADVERSARIAL_STEPS = 5
+"""Of a training against the network's own adversarial images, for each batch."""
 DEPLOYED = 0.1
 """A pass through the deployed engine against one through the twin, in large batches."""
 LAYERS = 8
@@ -72,7 +74,9 @@ def _training(experiment: Any, wildcards: Mapping[str, str], counts: Counts) -> 
     recipe = experiment["variants"][wildcards["variant"]]
     own = next((recipe[key] for key in ("recovery", "training") if key in recipe), recipe)
     times = SEARCHED if recipe.get("amount") == "auto" else 1
-    epoch = GRADIENT * counts["n_train"] + counts["n_validation"]
+    against_itself = own.get("augmentation", {}).get("adversarial", 0)
+    gradients = 1 + (ADVERSARIAL_STEPS if against_itself else 0)
+    epoch = GRADIENT * gradients * counts["n_train"] + counts["n_validation"]
     return Work(times * own.get("epochs", 0) * epoch)
 
 
