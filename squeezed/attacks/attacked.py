@@ -1,6 +1,6 @@
 """What every attack method is given and gives back, and what it refuses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -95,6 +95,20 @@ def enlarged_until_fooled(
         fooled[left[hit]] = True
         enlarged[left[hit]] = candidates[hit]
     return fooled, enlarged
+
+
+def padded_batches(
+    victim: Victim, images: Tensor, waiting: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the numbers of the images where `waiting`, bool (n,), is true, a batch at a time.
+
+    And the same numbers with the last repeated, as many as the victim's rows: its batches have one
+    shape.
+    """
+    rows = victim.rows(images.shape[1:])
+    numbers = waiting.nonzero()[:, 0]
+    for chosen in numbers.split(rows) if len(numbers) else ():
+        yield chosen, torch.cat([chosen, chosen[-1:].expand(rows - len(chosen))])
 
 
 def bfloat16_slack(victim: Victim) -> float:

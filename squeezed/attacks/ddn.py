@@ -23,6 +23,7 @@ from squeezed.attacks.attacked import (
     attackable_images,
     bfloat16_slack,
     enlarged_until_fooled,
+    padded_batches,
 )
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.victim import Victim
@@ -110,18 +111,15 @@ def ddn(
         last=images.clone(),
         iterations=torch.where(attackable, settings.steps * max(1, 2 * settings.noise_draws), 0),
     )
-    count = victim.rows(images.shape[1:])
-    waiting = attackable.nonzero()[:, 0]
-    for chosen in waiting.split(count) if len(waiting) else ():
-        missing = count - len(chosen)
-        padded = torch.cat([chosen, chosen[-1:].expand(missing)])
-        goal = _Goal(classes[padded].to(victim.device), targets is not None)
+    goal = Margin(classes, targets is not None, slack=bfloat16_slack(victim))
+    for chosen, padded in padded_batches(victim, images, attackable):
+        margin = replace(goal, classes=classes[padded].to(victim.device))
         batch, begin = (
             None if x is None else x[padded].to(victim.device, memory_format=torch.channels_last)
             for x in (images, starts)
         )
         assert batch is not None
-        found, best, last = _attack_batch(victim, batch, goal, settings, begin)
+        found, best, last = _attack_batch(victim, batch, margin, settings, begin)
         chosen_only = slice(0, len(chosen))
         attacked.success[chosen] = found[chosen_only].cpu()
         attacked.best[chosen] = best[chosen_only].cpu()
@@ -130,26 +128,11 @@ def ddn(
     return attacked
 
 
-@dataclass(frozen=True)
-class _Goal:
-    """What the attacker wants of each row."""
-
-    classes: Tensor
-    targeted: bool
-
-    def log_odds(self, logits: Tensor) -> Tensor:
-        """Return what is lowered: the class's log-odds (untargeted), or minus the target's."""
-        own = logits.gather(1, self.classes[:, None])[:, 0]
-        others = logits.scatter(1, self.classes[:, None], -torch.inf).logsumexp(dim=1)
-        return others - own if self.targeted else own - others
-
-
 def _attack_batch(
-    victim: Victim, images: Tensor, goal: _Goal, settings: DDNSettings, starts: Tensor | None
+    victim: Victim, images: Tensor, margin: Margin, settings: DDNSettings, starts: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return which rows were fooled, their nearest adversarial images and the last iterates."""
-    margin = Margin(goal.classes, goal.targeted, slack=bfloat16_slack(victim))
-    lowered = margin.values if settings.scale_free else goal.log_odds
+    lowered = margin.values if settings.scale_free else margin.log_odds
     gradients = _Gradients(victim, lowered, settings.noise_draws)
     best, found = images.clone(), torch.zeros(len(images), dtype=torch.bool, device=images.device)
     # No image in the box is farther away than its farthest corner.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from squeezed.attacks.attacked import Attacked, Judge
 from squeezed.attacks.carlini_wagner import CarliniWagnerSettings, carlini_wagner
+from squeezed.attacks.classes import near_classes
 from squeezed.attacks.ddn import DDNSettings, ddn
 from squeezed.attacks.line_search import nearest_on_line, transferred
 from squeezed.attacks.objective import Margin
@@ -92,7 +93,7 @@ def ensemble(
     members = _Members(victim, images, labels, targets, judge)
     members.add("ddn", ddn(victim, images, labels, settings.ddn, targets=targets, judge=judge))
     if targets is None:
-        for near in _near_classes(victim, images, labels, settings.near_classes):
+        for near in near_classes(victim, images, labels, settings.near_classes):
             members.add(
                 "near_classes",
                 ddn(victim, images, labels, settings.ddn, targets=near, judge=judge),
@@ -204,14 +205,6 @@ class _Members:
         )
         found.details = self.details
         return found
-
-
-def _near_classes(victim: Victim, images: Tensor, labels: Tensor, count: int) -> tuple[Tensor, ...]:
-    """Return for each image its wrong classes with the largest logits, each int64 (n,)."""
-    if not len(images) or not count:
-        return ()
-    wrong = victim.logits(images).scatter(1, labels[:, None], -torch.inf)
-    return wrong.topk(min(count, wrong.shape[1] - 1), dim=1).indices.unbind(dim=1)
 
 
 def _distances(images: Tensor, attacked: Attacked) -> Tensor:

@@ -36,6 +36,16 @@ class Margin:
         others = outputs.scatter(1, self.classes[:, None], -torch.inf).max(dim=1).values
         return others - own if self.targeted else own - others
 
+    def log_odds(self, logits: Tensor) -> Tensor:
+        """Return the class's log-odds, shape (n,); minus those of a target.
+
+        They rise and fall with the cross entropy, whose gradient has their gradient's direction but
+        vanishes where a network is sure of itself.
+        """
+        own = logits.gather(1, self.classes[:, None])[:, 0]
+        others = logits.scatter(1, self.classes[:, None], -torch.inf).logsumexp(dim=1)
+        return others - own if self.targeted else own - others
+
     def fooled(self, logits: Tensor) -> Tensor:
         """Return which rows are adversarial, shape (n,), as the label that a user would see says.
 

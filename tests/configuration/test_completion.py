@@ -275,6 +275,7 @@ def test_variations_may_change_what_an_attack_has():
     """The names that the schema allows there are those of an attack's section."""
     variations = SCHEMA["$defs"]["experiment"]["properties"]["attack_variations"]["properties"]
     allowed = variations["changes"]["additionalProperties"]["propertyNames"]["enum"]
-    methods = [SCHEMA["$defs"][name] for name in ("carlini_wagner", "ddn")]
+    names = ("carlini_wagner", "ddn", "apgd", "ni_fgsm")
+    methods = [SCHEMA["$defs"][name] for name in names]
     keys = {key for method in methods for key in method["properties"]}
     assert set(allowed) == keys - {"variants", "method"}
