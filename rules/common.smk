@@ -76,6 +76,7 @@ except UserError as error:
 DATASET = "data/{dataset}.safetensors"
 NETWORK_FILE = "models/{experiment}/seed{seed}/{variant}.safetensors"
 GRAPH_FILE = "models/{experiment}/seed{seed}/{variant}.onnx"
+CARD_FILE = "models/{experiment}/seed{seed}/{variant}.md"
 RESULT = "results/{experiment}/seed{seed}/{variant}/"
 LOG = "logs/{experiment}/seed{seed}/{variant}/"
 # Variants are timed side by side, so their times are one result for each seed.

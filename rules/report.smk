@@ -41,6 +41,11 @@ rule compile_report:
                 for experiment, _, variant in runs()
             }
         ),
+        # A card beside each graph, of the report's own figures.
+        cards=[
+            CARD_FILE.format(experiment=experiment, seed=seed, variant=variant)
+            for experiment, seed, variant in runs()
+        ],
         training_curves="reports/generated/plots/training_curves.csv",
         accuracy_size="reports/generated/plots/accuracy_size.csv",
         robustness_curve="reports/generated/plots/robustness_curve.csv",
@@ -64,4 +69,4 @@ rule compile_report:
         "python scripts/compile_report.py --results results --data data"
         " --expected {params.expected:q} --settings {params.settings:q}"
         " --configuration {params.configuration:q}"
-        " --output reports/generated > {log} 2>&1"
+        " --output reports/generated --cards models > {log} 2>&1"

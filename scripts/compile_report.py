@@ -1,4 +1,4 @@
-"""Compile the report from whatever results there are: HTML, Markdown, tables, figures, metrics."""
+"""Compile the report from whatever results there are: pages, tables, figures, metrics, cards."""
 
 import argparse
 from pathlib import Path
@@ -8,6 +8,7 @@ from squeezed.paper.lens import LENS
 from squeezed.reporting.collection import collect, parse_expectations
 from squeezed.reporting.document import compose
 from squeezed.reporting.files import write_report
+from squeezed.reporting.model_card import write_cards
 
 HERE = Path(__file__).resolve().parent.parent
 
@@ -60,6 +61,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--output", type=Path, required=True, help="folder for report.html and all beside it"
     )
+    parser.add_argument(
+        "--cards",
+        type=Path,
+        help="folder of the graphs, {experiment}/seed{seed}/{variant}.onnx, beside each of which "
+        "its card is written (default: no cards)",
+    )
     return parser.parse_args()
 
 
@@ -78,6 +85,8 @@ def main() -> None:
         arguments.failed,
     )
     write_report(document, arguments.templates, arguments.output)
+    if arguments.cards:
+        write_cards(document, arguments.templates, arguments.cards)
     for sentence in document.missing:
         print(f"missing: {sentence}")
     print(f"wrote {arguments.output / 'report.html'}")

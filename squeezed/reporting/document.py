@@ -57,6 +57,8 @@ class Section:
     blocks: list[Filled]
     lens_files: list[tuple[Block, pd.DataFrame]]
     """What the lenses write."""
+    preprocessing: Mapping[str, Any]
+    """What becomes of a picture first, as the data set says; empty where it is not known."""
 
     def block(self, key: str) -> Filled | None:
         """Return a block by its key, if it is filled."""
@@ -155,6 +157,7 @@ def _section(experiment: Experiment, data: Path, lenses: Sequence[Lens]) -> Sect
         front=draw_front(experiment),
         blocks=fill(Sources(experiment, dataset, classes, lenses)),
         lens_files=[file for lens in lenses for file in lens.files(experiment)],
+        preprocessing=summary.get("preprocessing") or {},
     )
 
 

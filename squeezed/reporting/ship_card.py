@@ -57,7 +57,7 @@ def ship_card(
         str(digests.get("graph", "")),
         snippet_of(file, summary.get("preprocessing") or {}),
         tuple(_harms(experiment, found.variant, class_words)),
-        tuple(_limits(experiment, found.variant)),
+        tuple(limits_of(experiment, found.variant, seed)),
     )
 
 
@@ -114,7 +114,8 @@ def _told(estimate: Estimate | None, form: Any) -> str:
     return f"{with_interval(estimate, form)}{over}"
 
 
-def _limits(experiment: Experiment, variant: str) -> list[str]:
+def limits_of(experiment: Experiment, variant: str, seed: int) -> list[str]:
+    """Return in sentences what the figures of a variant, in the file of a seed, do not tell."""
     n = max(experiment.values(variant, EVALUATION, "n_images").values(), default=0)
     seeds = experiment.seeds
     limits = [
@@ -124,7 +125,7 @@ def _limits(experiment: Experiment, variant: str) -> list[str]:
     if len(seeds) == 1:
         limits.append("One training run: another seed may give another variant.")
     else:
-        limits.append(f"The file is that of seed {seeds[0]}; figures are over {len(seeds)} seeds.")
+        limits.append(f"The file is that of seed {seed}; figures are over {len(seeds)} seeds.")
     untested = [
         words
         for analysis, words in (

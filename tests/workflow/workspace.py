@@ -187,6 +187,8 @@ class Workspace:
         for name, content in contents.items():
             if name.startswith("reports/generated/metrics/"):
                 contents[name] = _without(content, measured)
+            elif name.startswith("models/") and name.endswith(".md"):
+                contents[name] = "present"  # times are on the cards, too
             elif name.startswith("reports/") and not name.startswith("reports/generated/plots/"):
                 contents[name] = "present"  # times and provenance are in it
         return contents
