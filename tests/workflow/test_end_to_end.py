@@ -1,5 +1,6 @@
 """The workflow from data to report: what a run promises, and how it refuses."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -73,6 +74,14 @@ def test_each_job_leaves_a_log_and_a_benchmark(finished):
         path.with_suffix("") for path in logs.rglob("*.log")
     }
     assert "epoch" in (logs / "tiny/seed0/baseline/make_network.log").read_text().lower()
+
+
+def test_each_graph_has_a_card_with_its_digest(finished):
+    graphs = list((finished.folder / "models").rglob("*.onnx"))
+    assert graphs
+    for graph in graphs:
+        digest = hashlib.sha256(graph.read_bytes()).hexdigest()
+        assert f"SHA-256 `{digest}`" in graph.with_suffix(".md").read_text(encoding="utf-8")
 
 
 def test_the_report_says_how_to_redo_this_very_report(workspace, finished):
