@@ -24,6 +24,7 @@ WORDS = {
     "svhn": "A sample of SVHN, VGG-6, three seeds (version 0.1.0)",
     "imagenet10": "Ten classes of ImageNet, VGG-16-BN: a proof of the path (version 0.1.0)",
     "digits": "The digits: what `make run` shows",
+    "sweep": "A sweep on the digits: what compression costs as more is taken away",
     "resnet8": "MLPerf Tiny's ResNet-8, float against its published 8 bits",
     "resnet56/channel": "ResNet-56 for CIFAR-10 against our 8 bits, one scale per channel",
     "resnet56/tensor": "The same, one scale per layer",
