@@ -7,8 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from squeezed.configuration.completion import complete_configuration
-from squeezed.configuration.recipes import complete_variants, recipes_of, rewritten_list
+from squeezed.configuration.recipes import (
+    BASELINE,
+    complete_variants,
+    recipes_of,
+    rewritten_list,
+)
 from squeezed.foundation.errors import UserError
+from squeezed.foundation.source_stamp import own_weights
 
 ASSUMED = {"fully_connected": 1, "convolution": 1}
 """What an architecture has that nobody runs: asking takes seconds."""
@@ -38,6 +44,7 @@ def read_configuration(
     """
     defaults = schema["$defs"]["experiment"]["properties"]["variants"]["default"]
     _refuse_lists_of_variants(configuration, defaults)
+    configuration = _with_weights_as_they_are(configuration)
     # Which defaults apply depends on the baseline: they are laid under what was written afterwards.
     completed = complete_configuration(configuration, _without_default_variants(schema))
     for name, experiment in completed["experiments"].items():
@@ -64,6 +71,31 @@ def _refuse_lists_of_variants(
                 f"config.yaml: experiments.{name}.variants is a list, but variants are recipes by "
                 f"name now; write instead `{rewritten_list(variants, defaults)}`"
             )
+
+
+def _with_weights_as_they_are(configuration: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a configuration without training where there are weights and nobody asks for it.
+
+    Weights of the user's own are taken as they are, unless `training` or a recipe of the baseline
+    says how to go on from them. torchvision's have another last layer, and are trained on.
+    """
+    experiments = configuration.get("experiments")
+    if not isinstance(experiments, Mapping):
+        return configuration
+    untrained = {
+        name: {**experiment, "training": {"epochs": 0}}
+        for name, experiment in experiments.items()
+        if isinstance(experiment, Mapping)
+        and isinstance(experiment.get("architecture"), Mapping)
+        and own_weights(experiment["architecture"].get("weights"))
+        and not experiment.get("training")
+        and not _has_recipe_of_the_baseline(experiment.get("variants"))
+    }
+    return {**configuration, "experiments": {**experiments, **untrained}}
+
+
+def _has_recipe_of_the_baseline(variants: Any) -> bool:
+    return isinstance(variants, Mapping) and bool(variants.get(BASELINE))
 
 
 def _without_default_variants(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def load_weights(
     if misfits and not trained:
         raise UserError(
             f"the last layer of {origin}, {last}, is for {len(state[misfits[-1]])} classes and the "
-            f"data set has {len(own[misfits[-1]])}: train a new one (`epochs` of at least 1), or "
+            f"data set has {len(own[misfits[-1]])}: train a new one (`training` with `epochs`), or "
             "take other weights"
         )
     for name, tensor in state.items():

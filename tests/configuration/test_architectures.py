@@ -7,7 +7,8 @@ import pytest
 from squeezed.configuration import architectures
 from squeezed.configuration.architectures import facts_of
 from squeezed.configuration.completion import load_schema
-from squeezed.configuration.plan import read_configuration
+from squeezed.configuration.plan import ASSUMED, read_configuration
+from squeezed.configuration.recipes import recipes_of
 from squeezed.foundation.errors import UserError
 from tests import PROJECT
 
@@ -96,3 +97,39 @@ def test_architectures_of_ours_are_known_without_asking(tmp_path, monkeypatch):
     for name in architectures.OURS:
         found = facts_of({"name": name, "arguments": {}}, tmp_path)
         assert found == {"fully_connected": 1, "convolution": 1}
+
+
+@pytest.mark.parametrize(
+    ("section", "epochs"),
+    [
+        ({"architecture": {"name": "vgg6", "weights": "mine.pth"}}, 0),
+        ({"architecture": {"name": "vgg6", "weights": "mine.pth"}, "training": {}}, 0),
+        ({"architecture": {"name": "vgg6", "weights": "mine.pth"}, "variants": {"pruned": {}}}, 0),
+        (
+            {
+                "architecture": {"name": "vgg6", "weights": "mine.pth"},
+                "training": {"learning_rate": 0.01},
+            },
+            20,
+        ),
+        (
+            {
+                "architecture": {"name": "vgg6", "weights": "mine.pth"},
+                "variants": {"baseline": {"epochs": 3}},
+            },
+            3,
+        ),
+        ({"architecture": {"name": "vgg16_bn", "weights": "imagenet"}}, 20),
+        ({"architecture": {"name": "vgg6"}}, 20),
+    ],
+)
+def test_weights_of_ones_own_are_trained_on_only_where_that_is_asked_for(section, epochs):
+    configuration = {
+        "run": ["mine"],
+        "datasets": {"digits": {"source": {"kind": "digits"}}},
+        "experiments": {"mine": {"dataset": "digits", **section}},
+    }
+    schema = load_schema(PROJECT / "config.schema.yaml")
+    read = read_configuration(configuration, schema, lambda architecture: ASSUMED)
+    recipe = recipes_of(read["experiments"]["mine"])["baseline"]
+    assert recipe.settings["epochs"] == epochs
