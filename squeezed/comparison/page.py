@@ -16,6 +16,7 @@ from squeezed.comparison.comparison import Comparison
 from squeezed.comparison.pictures import Pictures
 from squeezed.comparison.single import Description
 from squeezed.comparison.tables import WORST
+from squeezed.comparison.wording import points
 from squeezed.foundation.files import atomic_path
 
 GALLERY = 48
@@ -30,7 +31,8 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto
   color: #1d1d1f; background: #fff; }
 table { border-collapse: collapse; font-size: 14px; display: block; overflow-x: auto; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; min-width: 7rem; overflow-wrap: anywhere; }
+p { overflow-wrap: anywhere; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr));
   gap: 1rem; }
 figure { margin: 0; font-size: 13px; overflow-wrap: anywhere; }
@@ -115,9 +117,11 @@ def _write(path: str | Path, title: str, parts: list[str]) -> None:
 
 
 def _readable(row: pd.Series) -> pd.Series:
-    """Return a row of `summary` as texts, shares in percent."""
+    """Return a row of `summary` as texts: shares in percent, changes of them in points."""
     name = str(row["measure"])
-    if name.startswith(_SHARES):
+    if name.endswith("_change"):
+        figures = [points(row[key]) for key in ("value", "low", "high")]
+    elif name.startswith(_SHARES):
         figures = [f"{100 * row[key]:.2f} %" for key in ("value", "low", "high")]
     else:
         figures = [f"{row[key]:.4f}" for key in ("value", "low", "high")]

@@ -14,6 +14,11 @@ NOTEWORTHY = 0.95
 """Share of the parameters below which a sentence says that some are gone; rounding zeroes a few."""
 
 
+def points(change: float, digits: int = 2) -> str:
+    """Write a difference of shares in percentage points, with its sign."""
+    return f"{100 * change:+.{digits}f} points".replace("-", "−")
+
+
 def sentences_on_answers(summary: pd.DataFrame, classes: pd.DataFrame | None) -> list[str]:
     """Say what became of the predictions."""
     rows: dict[str, Any] = {row["measure"]: row for row in summary.to_dict("records")}
@@ -27,8 +32,8 @@ def sentences_on_answers(summary: pd.DataFrame, classes: pd.DataFrame | None) ->
         change = rows["accuracy_change"]
         said.append(
             f"Accuracy {before['value']:.2%} → {after['value']:.2%}: "
-            f"{100 * change['value']:+.2f} points ({100 * change['low']:+.2f} to "
-            f"{100 * change['high']:+.2f}, n = {n})."
+            f"{points(change['value'])} ({points(change['low'])} to {points(change['high'])}, "
+            f"n = {n})."
         )
         kinds = ", ".join(
             f"{int(rows[kind]['count'])} {kind.replace('_', ' ')}"
@@ -45,7 +50,7 @@ def sentences_on_answers(summary: pd.DataFrame, classes: pd.DataFrame | None) ->
             )
     if classes is not None:
         lost = [
-            f"{row['class']} ({100 * row['change']:+.1f} points)"
+            f"{row['class']} ({points(row['change'], 1)})"
             for row in classes.to_dict("records")
             if row["p_value_holm"] < LEVEL and row["change"] < 0
         ]
