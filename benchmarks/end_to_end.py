@@ -60,7 +60,7 @@ def read_records(logs: Path) -> list[Record]:
                 _kind(path.relative_to(logs)),
                 float(row["s"]),
                 _number(row["cpu_time"]),
-                _number(row["max_rss"]),
+                _number(row["max_pss"]),
             )
         )
     if not records:

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.end_to_end import read_records, table
 
-HEADER = "s\tmax_rss\tcpu_time\n"
+HEADER = "s\tmax_pss\tcpu_time\n"
 
 
 def write(folder: Path, name: str, seconds: float, processor: str, memory: str = "100") -> None:

@@ -98,7 +98,7 @@ def read_record(path: Path, work: Work | None) -> Record | None:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             row = next(csv.DictReader(file, delimiter="\t"))
-        memory = row["max_rss"]
+        memory = row["max_pss"]  # forks of one process share pages
         return Record(float(row["s"]), float(memory) if memory not in ("NA", "-") else 0.0, work)
     except (OSError, StopIteration, KeyError, ValueError):
         return None

@@ -31,7 +31,7 @@ COUNTS = {
     "image_height": 32,
     "image_width": 32,
 }
-HEADER = "s\th:m:s\tmax_rss\tmax_vms\n"
+HEADER = "s\th:m:s\tmax_pss\tmax_vms\n"
 
 
 def configuration(effort: str = "standard", **own):
