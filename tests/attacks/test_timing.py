@@ -13,6 +13,7 @@ def quick_attack() -> ConfiguredAttack:
     section = {"images": 4, "images_seed": 0, "batch_size": 4, "target": "untargeted"}
     section |= {"straight_through": True, "precision": "fp32"}
     own = {"method": "ddn", "steps": 2, "init_epsilon": 1.0, "gamma": 0.05, "scale_free": False}
+    own |= {"noise_draws": 0}
     return read_attack(section | own)
 
 

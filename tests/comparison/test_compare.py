@@ -9,6 +9,7 @@ import pytest
 from onnx import numpy_helper
 from onnxruntime.quantization import quantize_static
 from PIL import Image
+from scipy import stats
 
 from squeezed.comparison.comparison import compare
 from squeezed.comparison.image_by_image import Answers, answers_of
@@ -156,10 +157,8 @@ def test_overconfidence_is_confidence_less_accuracy(pair):
     excess = shares.max(axis=1) - (logits.argmax(axis=1) == labels)
     row = found.value("overconfidence_original")
     assert row["value"] == pytest.approx(excess.mean(), abs=1e-6)
-    half = 1.96 * excess.std(ddof=1) / np.sqrt(60)
-    assert (row["low"], row["high"]) == pytest.approx(
-        (excess.mean() - half, excess.mean() + half), rel=1e-3
-    )
+    expected = stats.t.interval(0.95, 59, excess.mean(), stats.sem(excess))
+    assert (row["low"], row["high"]) == pytest.approx(expected, rel=1e-3)
 
 
 def tied(folder, name, ties):
