@@ -1,10 +1,12 @@
 """Claims about t-SNE maps and class activation maps (the paper's Figures 2 and 5)."""
 
+from dataclasses import replace
+
 from squeezed.paper.claim import Claim
 from squeezed.paper.study import Study
-from squeezed.paper.verdict import Finding, Judgement, Need, judge, what_it_takes
+from squeezed.paper.verdict import Finding, Judgement, Need, compared, judge, what_it_takes
 from squeezed.reporting.estimates import Estimate, metric
-from squeezed.reporting.margins import CORRELATION_MARGIN, SCORE_MARGIN, exceeds
+from squeezed.reporting.margins import CORRELATION_MARGIN, SCORE_MARGIN, exceeds, p_value
 from squeezed.reporting.measures import randomisation_excess
 from squeezed.reporting.scores import (
     CLUSTER_SCORES,
@@ -15,6 +17,7 @@ from squeezed.reporting.scores import (
 )
 from squeezed.reporting.vocabulary import in_words, listed
 from squeezed.reporting.wording import plain, with_interval
+from squeezed.statistics.comparisons import bonferroni
 
 METHOD = "guided_backprop"
 MAP_SCORES = map_scores(METHOD)
@@ -33,13 +36,15 @@ def judge_none_worse(study: Study) -> Judgement:
         for score in CLUSTER_SCORES:
             gain = advantage(study, variant, score)
             findings.append(
-                Finding(
+                compared(
                     variant,
-                    exceeds(gain, -score.margin),
+                    exceeds,
+                    gain,
+                    -score.margin,
                     f"{name}: no score for {score.name}."
                     if gain is None
                     else f"{name} differs by {with_interval(gain, score.form)} ({score.name}).",
-                    what_it_takes(gain, -score.margin, f"the result {score.analysis} of {name}"),
+                    f"the result {score.analysis} of {name}",
                 )
             )
             if gain is not None and score is CLUSTER_SCORES[0]:
@@ -83,14 +88,21 @@ def judge_quantized_best(study: Study) -> Judgement:
         gain = known[rival]
         words = f"{with_interval(gain, score.form)} ({score.name}, against {in_words(rival)})"
         ours.append(f"{score.name} {with_interval(gain, score.form)}")
-        findings.append(
-            Finding(
-                score.name,
-                exceeds(gain, score.margin),
-                f"Against its closest rival the quantized model scores {words}.",
-                what_it_takes(gain, score.margin, f"the result {score.analysis}"),
-            )
+        found = compared(
+            score.name,
+            exceeds,
+            gain,
+            score.margin,
+            f"Against its closest rival the quantized model scores {words}.",
+            f"the result {score.analysis}",
         )
+        # The best beats every rival; that it is not shows in one of them, which many might be.
+        chance = (
+            max(p_value(one, score.margin) for one in known.values())
+            if found.holds is not False
+            else bonferroni([found.p_value], len(known))
+        )
+        findings.append(replace(found, p_value=chance))
     return judge(findings, ours)
 
 
@@ -109,11 +121,13 @@ def judge_localisation(study: Study) -> Judgement:
     words = [f"{_last_score(study)}:", *ours] if ours else []
     doubts = _control_doubts(study)
     depends = maps_depend_on_weights(study, METHOD)
+    void = None
     if depends is False:
+        void = p_value(randomisation_excess(study, METHOD), CORRELATION_MARGIN)
         doubts.insert(0, _ignored_weights(study))
     if depends is None and any(finding.holds for finding in findings):
         findings.append(_open_randomisation(study))
-    return judge(findings, words, doubts, void=depends is False)
+    return judge(findings, words, doubts, void=void)
 
 
 def _open_randomisation(study: Study) -> Finding:
@@ -128,6 +142,7 @@ def _open_randomisation(study: Study) -> Finding:
         f" network are like them by {with_interval(excess, plain)} more than maps of different "
         "images are.",
         what_it_takes(excess, CORRELATION_MARGIN, "the randomisation test of the baseline's maps"),
+        p_value(excess, CORRELATION_MARGIN),
     )
 
 
@@ -149,21 +164,32 @@ def _preserved(variant: str, known: list[tuple[Score, Estimate]]) -> Finding:
     )
     worse = [score.name for score, state in states.items() if state is False]
     tail = f" So it is worse by {listed(worse)}." if worse else ""
-    return Finding(variant, holds, f"{name}, better than the baseline by: {words}.{tail}", needs)
+    found = f"{name}, better than the baseline by: {words}.{tail}"
+    chances = {score: p_value(gain, -score.margin) for score, gain in known}
+    # Worse by some score is what many might be by chance; not worse it must be by each.
+    chance = (
+        max(chances.values())
+        if holds is not False
+        else bonferroni([chances[score] for score, at in states.items() if at is False], len(known))
+    )
+    return Finding(variant, holds, found, needs, chance)
 
 
 def _enhanced(known: list[tuple[Score, Estimate]]) -> Finding:
     if not known:
         return Finding("enhanced", None, "Quantized: no map.", Need("the result cam of Quantized"))
     states = [exceeds(gain, score.margin) for score, gain in known]
+    chances = [p_value(gain, score.margin) for score, gain in known]
     best, gain = max(known, key=lambda pair: pair[1].value)
     holds = True if True in states else None if None in states else False
+    better = [chance for chance, state in zip(chances, states, strict=True) if state]
     return Finding(
         "enhanced",
         holds,
         f"Quantized's largest gain is {with_interval(gain, best.form)} ({best.name}): "
         f"{'clearly better' if holds else 'not clearly better'}.",
         what_it_takes(gain, best.margin, ""),
+        bonferroni(better, len(known)) if better else max(chances),
     )
 
 

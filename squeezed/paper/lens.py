@@ -41,6 +41,20 @@ class Claims:
         return CLAIMS.title if same else "Do the paper's claims carry over?"
 
     @property
+    def caption(self) -> str:
+        """How many claims the verdicts are corrected for."""
+        counts = {sum(one.p_value is not None for one in judged) for judged in self.judged}
+        if counts == {0}:
+            return ""
+        least, most = min(counts), max(counts)
+        number = f"{most}" if least == most else f"{least} to {most}"
+        claims = f"{number} {'claim' if most == 1 else 'claims'}"
+        return (
+            f"Verdicts are corrected for the {claims}{' of each experiment' if self.many else ''} "
+            "in which chance has a part (Holm); the intervals are not."
+        )
+
+    @property
     def has_papers_figures(self) -> bool:
         """Whether the paper has figures of these data."""
         return any(one.paper for judged in self.judged for one in judged)
@@ -69,6 +83,7 @@ class Claims:
                     "claim": one.claim.key,
                     "experiment": one.experiment,
                     "verdict": one.judgement.verdict.value,
+                    "p_value_holm": one.p_value,
                     "sentence": one.claim.sentence,
                     "where": one.claim.where,
                     "paper": "; ".join(one.paper),

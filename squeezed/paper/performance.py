@@ -6,7 +6,7 @@ from squeezed.paper import printed
 from squeezed.paper.claim import Claim
 from squeezed.paper.roles import ABLATED, BASELINE
 from squeezed.paper.study import Study
-from squeezed.paper.verdict import Finding, Judgement, Need, judge, what_it_takes
+from squeezed.paper.verdict import Finding, Judgement, Need, compared, judge
 from squeezed.reporting.margins import TIME_MARGIN, exceeds, stays_within
 from squeezed.reporting.measures import accuracy_drop, negated, ratio_to_baseline, speedup
 from squeezed.reporting.vocabulary import in_words
@@ -28,11 +28,13 @@ def judge_accuracy(study: Study) -> Judgement:
             ours.append(f"{name} {with_interval(negated(drop), points)}")
             sentence = f"{name} changes accuracy by {with_interval(negated(drop), points)}."
         findings.append(
-            Finding(
+            compared(
                 variant,
-                stays_within(drop, printed.ACCURACY_DROP),
+                stays_within,
+                drop,
+                printed.ACCURACY_DROP,
                 sentence,
-                what_it_takes(drop, printed.ACCURACY_DROP, f"the evaluation of {name}"),
+                f"the evaluation of {name}",
             )
         )
     return judge(findings, ours)
@@ -87,12 +89,7 @@ def judge_speed(study: Study) -> Judgement:
             else f"{name} runs {with_interval(ratio, times)} as fast."
         )
         findings.append(
-            Finding(
-                variant,
-                exceeds(ratio, TIME_MARGIN),
-                sentence,
-                what_it_takes(ratio, TIME_MARGIN, f"the evaluation of {name}"),
-            )
+            compared(variant, exceeds, ratio, TIME_MARGIN, sentence, f"the evaluation of {name}")
         )
     return judge(findings, ours)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from squeezed.paper import printed
 from squeezed.paper.claim import Claim
 from squeezed.paper.study import Study
-from squeezed.paper.verdict import Finding, Judgement, judge, what_it_takes
+from squeezed.paper.verdict import Judgement, compared, judge
 from squeezed.reporting.estimates import Estimate, metric
 from squeezed.reporting.margins import (
     DISTANCE_MARGIN,
@@ -48,12 +48,8 @@ def judge_baseline_falls(study: Study) -> Judgement:
         else f"The attack as stated changes the baseline's accuracy by "
         f"{with_interval(negated(drop), points)}."
     )
-    finding = Finding(
-        "baseline",
-        exceeds(drop, threshold),
-        sentence,
-        what_it_takes(drop, threshold, f"the result {study.protocol} of Baseline"),
-    )
+    missing = f"the result {study.protocol} of Baseline"
+    finding = compared("baseline", exceeds, drop, threshold, sentence, missing)
     return judge([finding], [] if drop is None else [with_interval(negated(drop), points)])
 
 
@@ -71,14 +67,16 @@ def judge_not_worse(study: Study) -> Judgement:
         if extra is not None:
             ours.append(f"{name} {with_interval(negated(extra), points)}")
         findings.append(
-            Finding(
+            compared(
                 variant,
-                stays_within(extra, SHARE_MARGIN),
+                stays_within,
+                extra,
+                SHARE_MARGIN,
                 f"{name}: not attacked."
                 if extra is None
                 else f"Against the baseline's, the change that the attack makes to {name}'s "
                 f"accuracy differs by {with_interval(negated(extra), points)}.",
-                what_it_takes(extra, SHARE_MARGIN, f"the result {study.protocol} of {name}"),
+                f"the result {study.protocol} of {name}",
             )
         )
     doubts = [*_harmless(study), *_gate(study, attacked), *_closer(study, attacked)]
@@ -96,14 +94,16 @@ def judge_quantization_stops(study: Study) -> Judgement:
         if drop is not None:
             ours.append(f"{name} {with_interval(negated(drop), points)}")
         findings.append(
-            Finding(
+            compared(
                 variant,
-                stays_within(drop, SHARE_MARGIN),
+                stays_within,
+                drop,
+                SHARE_MARGIN,
                 f"{name}: not attacked."
                 if drop is None
                 else f"The attack as stated changes {name} by "
                 f"{with_interval(negated(drop), points)}.",
-                what_it_takes(drop, SHARE_MARGIN, f"the result {study.protocol} of {name}"),
+                f"the result {study.protocol} of {name}",
             )
         )
         strong = _strong_drop(study, variant)
@@ -122,22 +122,26 @@ def judge_pruning(study: Study) -> Judgement:
     extra = negated(extra_attack_drop(study, "pruned", study.protocol))
     quicker = attack_speedup(study, "pruned")
     findings = [
-        Finding(
+        compared(
             "drop",
-            exceeds(extra, SHARE_MARGIN),
+            exceeds,
+            extra,
+            SHARE_MARGIN,
             "The pruned model was not attacked."
             if extra is None
             else "Against the baseline's, the change that the attack makes to Pruned's accuracy "
             f"differs by {with_interval(extra, points)}.",
-            what_it_takes(extra, SHARE_MARGIN, f"the result {study.protocol} of Pruned"),
+            f"the result {study.protocol} of Pruned",
         ),
-        Finding(
+        compared(
             "time",
-            exceeds(quicker, TIME_MARGIN),
+            exceeds,
+            quicker,
+            TIME_MARGIN,
             "The attack on the pruned model was not timed."
             if quicker is None
             else f"It runs {with_interval(quicker, times)} as fast on Pruned.",
-            what_it_takes(quicker, TIME_MARGIN, "the result attack_timing of Pruned"),
+            "the result attack_timing of Pruned",
         ),
     ]
     ours = []
@@ -161,14 +165,16 @@ def judge_quantized_faster(study: Study) -> Judgement:
         if ratio is not None:
             ours.append(f"{name} {with_interval(ratio, times)}")
         findings.append(
-            Finding(
+            compared(
                 variant,
-                exceeds(ratio, stated / 2),
+                exceeds,
+                ratio,
+                stated / 2,
                 f"The attack on {name} was not timed."
                 if ratio is None
                 else f"It runs {with_interval(ratio, times)} as fast on {name} as on the "
                 f"baseline (paper {stated}×).",
-                what_it_takes(ratio, stated / 2, f"the result attack_timing of {name}"),
+                f"the result attack_timing of {name}",
             )
         )
     # Where no image moves, what was timed is an attack that never began.

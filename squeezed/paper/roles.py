@@ -47,7 +47,8 @@ CLAIMS = Block(
     "tables",
     "The paper's claims",
     "Each conclusion of the paper, its figure, ours with its 95 % interval, and the verdict of a "
-    "rule that is code. *Undecided* says what it would take.",
+    "rule that is code, corrected for the number of claims (Holm). *Undecided* says what it would "
+    "take.",
 )
 """The lens's own block: a table of each experiment that repeats the study."""
 

@@ -1,7 +1,7 @@
 """How a verdict is reached: findings that hold, fail or are open, and what follows from them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -12,6 +12,8 @@ from squeezed.reporting.estimates import (
     TOO_FEW_REPEATS,
     Estimate,
 )
+from squeezed.reporting.margins import p_value
+from squeezed.statistics.comparisons import bonferroni
 from squeezed.statistics.planning import image_error, images_needed, seeds_needed
 from squeezed.statistics.times import FEWEST_REPEATS
 
@@ -52,6 +54,8 @@ class Finding:
     """What was found, with the figures."""
     needs: Need | None = None
     """Where it is open: what it would take to decide it."""
+    p_value: float = 0.0
+    """How likely chance alone makes it look so; 0 where chance has no part in it."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,36 @@ class Judgement:
     doubts: Sequence[str] = field(default_factory=tuple)
     """Diagnostics that show that the figure does not mean what it seems to."""
     needs: str = ""
+    p_value: float = 0.0
+    """How likely chance alone leads to the verdict: 1 where it is open, 0 where chance has no part
+    in any of its findings."""
+
+
+def compared(
+    subject: str,
+    rule: Callable[[Estimate | None, float], bool | None],
+    estimate: Estimate | None,
+    threshold: float,
+    sentence: str,
+    missing: str,
+) -> Finding:
+    """Return what comparing a figure with a threshold finds.
+
+    Args:
+        subject: usually a variant.
+        rule: `exceeds` or `stays_within`.
+        estimate: the figure, or None where it is missing.
+        threshold: what it is compared with.
+        sentence: what was found, with the figures.
+        missing: what to do where the figure is missing.
+    """
+    return Finding(
+        subject,
+        rule(estimate, threshold),
+        sentence,
+        what_it_takes(estimate, threshold, missing),
+        p_value(estimate, threshold),
+    )
 
 
 def what_it_takes(estimate: Estimate | None, threshold: float, missing: str) -> Need:
@@ -138,12 +172,30 @@ def verdict_of(
     return Verdict.UNDECIDED
 
 
+def claim_p_value(findings: Sequence[Finding]) -> float:
+    """Return how likely chance alone leads to what the findings of a claim say together.
+
+    All hold, or all fail: each must, so it is the largest of theirs (intersection–union, Berger
+    1982). Some hold and some fail: there must be some of both, each time among all that chance has
+    a part in (Bonferroni). Where something is open nothing is said, which is 1; without any
+    part of chance it is 0.
+    """
+    by_chance = sum(finding.p_value > 0 for finding in findings)
+    holding = [finding.p_value for finding in findings if finding.holds is True]
+    failing = [finding.p_value for finding in findings if finding.holds is False]
+    if holding and failing:
+        return max(bonferroni(holding, by_chance), bonferroni(failing, by_chance))
+    if by_chance and len(holding) + len(failing) < len(findings):
+        return 1.0
+    return max((finding.p_value for finding in findings), default=0.0)
+
+
 def judge(
     findings: Sequence[Finding],
     ours: Sequence[str],
     doubts: Sequence[str] = (),
     *,
-    void: bool = False,
+    void: float | None = None,
 ) -> Judgement:
     """Judge a claim from its findings; the reason names what decided it.
 
@@ -151,9 +203,10 @@ def judge(
         findings: the comparisons.
         ours: our figures.
         doubts: why the figures may not mean what they seem to, the weightiest first.
-        void: whether the first doubt leaves nothing of the comparisons, whichever way they went.
+        void: where the first doubt leaves nothing of the comparisons, whichever way they went: its
+            p-value, on which alone the verdict then rests.
     """
-    verdict = verdict_of(findings, doubts, void=void)
+    verdict = verdict_of(findings, doubts, void=void is not None)
     decisive = {
         Verdict.REPRODUCED: [f.sentence for f in findings],
         Verdict.NOT_SUPPORTED: list(doubts),
@@ -169,6 +222,7 @@ def judge(
         findings=tuple(findings),
         doubts=tuple(doubts),
         needs="; ".join(_hardest(needs)) if verdict is Verdict.UNDECIDED else "",
+        p_value=claim_p_value(findings) if void is None or verdict is Verdict.UNDECIDED else void,
     )
 
 
