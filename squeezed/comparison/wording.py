@@ -4,8 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-LEVEL = 0.05
-"""Of the classes that are said to lose, over all of them."""
+from squeezed.statistics.comparisons import LEVEL
 
 SLOWER = 1.05
 """Times the original's latency from which a sentence says so."""

@@ -16,7 +16,7 @@ from squeezed.data import Split, choose_indices
 from squeezed.foundation.errors import UserError
 from squeezed.foundation.files import atomic_path
 from squeezed.foundation.progress import track
-from squeezed.statistics.comparisons import holm
+from squeezed.statistics.comparisons import LEVEL, holm
 from squeezed.statistics.intervals import (
     Interval,
     normal_interval,
@@ -28,8 +28,6 @@ from squeezed.statistics.intervals import (
 Integers = NDArray[np.int64]
 Predict = Callable[[Images], Integers]
 """The predicted classes, shape (n,), of images in [0, 1]."""
-
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)

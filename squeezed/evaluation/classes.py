@@ -10,13 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squeezed.foundation.files import atomic_path
-from squeezed.statistics.comparisons import holm
+from squeezed.statistics.comparisons import LEVEL, holm
 from squeezed.statistics.intervals import mcnemar_p_value, paired_proportion_interval
 
 Integers = NDArray[np.int64]
-
-LEVEL = 0.05
-"""A class counts as harmed if its p-value, corrected for all classes, is below this."""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,9 @@ import pandas as pd
 from squeezed.reporting.estimates import IMAGES, OF_ONE_NETWORK, Estimate, crossed_estimate
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.image_scores import by_image, correct
+from squeezed.statistics.comparisons import LEVEL
 from squeezed.statistics.crossed import crossed_share_difference
 
-LEVEL = 0.05
-"""The chance of any false alarm among all classes of a variant."""
 CLASSES, PREDICTIONS = "classes.csv", "predictions.csv"
 
 

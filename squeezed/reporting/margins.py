@@ -78,7 +78,9 @@ def _errors(estimate: Estimate) -> tuple[float, float, float]:
 
     In any unit. Where the two cannot be told apart, all has Student's quantile.
     """
-    degrees = estimate.n - 1.0 if estimate.n > 1 else math.inf
+    if estimate.n < 2:
+        return 1.0, 0.0, math.inf
+    degrees = estimate.n - 1.0
     if estimate.spread is None or estimate.half_width is None or SEEDS not in estimate.basis:
         return 1.0, 0.0, degrees
     of_images = image_error(estimate.half_width, estimate.spread, estimate.n)

@@ -17,10 +17,10 @@ from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.tables import Cell, Column, Table
 from squeezed.reporting.vocabulary import in_words, listed
 from squeezed.reporting.wording import NONE, interval, number, percent, points, with_spread
+from squeezed.statistics.comparisons import LEVEL
 
 ROWS_AT_MOST = 20
 """Of more rows those are shown where a variant loses most; the figures beside have all."""
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
