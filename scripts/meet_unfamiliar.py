@@ -48,7 +48,8 @@ def main() -> None:
     baseline = read_scores(job.input["baseline"]) if job.input["baseline"] else None
     metrics = unfamiliar_metrics(own, baseline)
     write_scores(job.output["scores"], own)
-    job.write({"unfamiliar_dataset": other.name, **metrics})
+    named = {"unfamiliar_dataset": other.name, "unfamiliar_source_kind": other.source["kind"]}
+    job.write({**named, **metrics})
 
 
 if __name__ == "__main__":

@@ -188,7 +188,10 @@ def _told_of_results(experiment: Experiment, key: str) -> str:
     if key == "unfamiliar":
         name = experiment.any_value(key, "unfamiliar_dataset")
         n = experiment.any_value(key, "n_unfamiliar_images")
-        return f"Here: {n:,} images of “{name}”." if name and n else ""
+        easy = experiment.any_value(key, "unfamiliar_source_kind") == "photographs"
+        # Two scenes in colour look nothing like any data set: it is not the field's test.
+        what = ", parts of two photographs: an easy set" if easy else ""
+        return f"Here: {n:,} images of “{name}”{what}." if name and n else ""
     if key == "corruptions":
         parameters = experiment.any_value(key, "corruption_parameters")
         kinds = experiment.any_value(key, "corruptions")

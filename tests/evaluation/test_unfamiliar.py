@@ -123,7 +123,7 @@ def test_the_script(tmp_path: Path) -> None:
         name="photographs",
         class_names=["china", "flower"],
         splits=splits,
-        source={},
+        source={"kind": "photographs"},
     )
     found = {}
     for variant in ("baseline", "sharp"):
@@ -147,6 +147,7 @@ def test_the_script(tmp_path: Path) -> None:
         )
         found[variant] = exact_part(read_result(made / "unfamiliar.json"))
     assert found["baseline"]["unfamiliar_dataset"] == "photographs"
+    assert found["baseline"]["unfamiliar_source_kind"] == "photographs"
     assert found["baseline"]["n_images"] == found["baseline"]["n_unfamiliar_images"] == 50
     assert 0 <= found["baseline"]["fpr95_confidence"] <= 1
     change = found["sharp"]["auroc_energy"] - found["baseline"]["auroc_energy"]

@@ -107,6 +107,9 @@ def _unfamiliar(folder: Path, n: int, variant: str, is_harmed: bool) -> None:
         return Scores(*({"confidence": generator.normal(at, 1, n)} for at in (gap, 0.0)))
 
     own, baseline = of(0.5 if is_harmed else 1.5), of(1.5)
-    metrics: dict[str, Any] = {"unfamiliar_dataset": "photographs"}
+    metrics: dict[str, Any] = {
+        "unfamiliar_dataset": "parts",
+        "unfamiliar_source_kind": "photographs",
+    }
     metrics |= unfamiliar_metrics(own, None if variant == "baseline" else baseline)
     write_result(folder / "unfamiliar.json", metrics, provenance=PROVENANCE)

@@ -11,6 +11,7 @@ import pytest
 from squeezed.configuration.recipes import Recipe
 from squeezed.data import open_dataset
 from squeezed.foundation.errors import UserError
+from squeezed.foundation.results import write_result
 from squeezed.paper.lens import LENS
 from squeezed.reporting.blocks import blocks_of
 from squeezed.reporting.class_changes import class_changes, worst_class
@@ -29,7 +30,7 @@ from squeezed.reporting.table_by_row import ROWS_AT_MOST, classes_table, corrupt
 from squeezed.reporting.vocabulary import describe
 from tests.report.browser import Browser
 from tests.report.conftest import TEMPLATES
-from tests.report.made_up import VARIANTS, paper_like, settings_of
+from tests.report.made_up import VARIANTS, MadeUp, paper_like, settings_of
 from tests.report.made_up_harms import LOST_CLASS, write_harms
 from tests.report.made_up_pictures import write_pictures
 
@@ -131,13 +132,32 @@ def test_exemplars_are_drawn_the_surest_first(tmp_path: Path) -> None:
     assert draw_exemplars(experiment, data, data.class_names) is None
 
 
+@pytest.mark.parametrize(("kind", "is_easy"), [("photographs", True), ("svhn", False)])
+def test_photographs_alone_are_called_easy(tmp_path: Path, kind: str, is_easy: bool) -> None:
+    metrics = {"unfamiliar_dataset": "photographs", "unfamiliar_source_kind": kind}
+    results = MadeUp().write(tmp_path, variants=("baseline",), parts=("evaluation",))
+    write_result(
+        results / "digits/seed0/baseline/unfamiliar.json",
+        metrics | {"n_unfamiliar_images": 200, "auroc_confidence": 0.9},
+        provenance={},
+    )
+    (experiment,) = collect(results)
+    blocks = compose([experiment], {}, tmp_path, []).sections[0].blocks
+    (caption,) = (filled.caption for filled in blocks if filled.block.key == "unfamiliar")
+    assert "Here: 200 images of “photographs”" in caption
+    assert ("easy" in caption) == is_easy
+
+
 def test_captions_say_what_intervals_are_over(
     single: Document, several: tuple[Document, Path]
 ) -> None:
     captions = {filled.block.key: filled.caption for filled in single.sections[0].blocks}
     for key in ("performance", "calibration", "corruptions", "unfamiliar"):
         assert "over 1,000 images of one network" in captions[key], key
-    assert "1,000 images of “photographs”" in captions["unfamiliar"]
+    assert (
+        "1,000 images of “parts”, parts of two photographs: an easy set."
+        in (captions["unfamiliar"])
+    )
     assert "2 corruptions with the parameters of CIFAR-10-C" in captions["corruptions"]
     captions = {filled.block.key: filled.caption for filled in several[0].sections[0].blocks}
     for key in ("calibration", "corruptions", "unfamiliar"):
