@@ -89,7 +89,7 @@ def _with_chance(one: JudgedClaim, p_value: float, n: int) -> JudgedClaim:
     chance = (
         f"Each comparison by itself, the verdict would be “{one.verdict_words}”; with "
         f"{n} {'claim' if n == 1 else 'claims'} judged together (Holm) chance is not excluded "
-        f"(p = {p_value:.2f})."
+        f"(p = {p_value:.3g})."
     )
     reason = f"{chance} {alone.reason}"
     judgement = replace(alone, verdict=Verdict.UNDECIDED, reason=reason, needs=MORE)

@@ -171,9 +171,9 @@ def test_the_document_judges_every_claim_for_every_experiment(
     assert "CIFAR-10" in claims["cifar10"].loc["accuracy", "paper"]
     assert pd.isna(claims["digits"].loc["accuracy", "paper"]), "the paper has no digits"
     assert sum(shown.tally.values()) == 2 * len(shown.groups)
-    corrected = {frame["p_value_holm"].count() for frame in claims.values()}
-    said = f"corrected for the {max(corrected)} claims of each experiment in which chance has"
-    assert min(corrected) == max(corrected)
+    least, most = sorted(frame["p_value_holm"].count() for frame in claims.values())
+    said = f"corrected for the {least} to {most} claims of each experiment in which chance has"
+    assert 0 < least < most, "three seeds have the same times here, which are exact"
     assert all(said in (folder / f"report.{kind}").read_text() for kind in ("html", "md"))
 
 
