@@ -9,8 +9,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
+from squeezed.paper import explainability
 from squeezed.paper.catalogue import CLAIMS, MORE, JudgedClaim, corrected
 from squeezed.paper.lens import LENS, Claims
+from squeezed.paper.study import study_of
 from squeezed.paper.verdict import Finding, Judgement, Verdict, compared, judge
 from squeezed.reporting.collection import collect
 from squeezed.reporting.estimates import (
@@ -207,3 +209,40 @@ def test_the_caption_says_for_how_many_claims(tmp_path: Path) -> None:
     both = replace(claims, judged=[*claims.judged, claims.judged[0][:1]])
     assert f"1 to {count} claims of each experiment" in both.caption
     assert not replace(claims, judged=[[]]).caption
+
+
+def test_a_comparison_of_many_scores_or_rivals_counts_them(tmp_path: Path) -> None:
+    """Where one of many decides, how many there are counts; where all must, the largest does."""
+    scores = explainability.MAP_SCORES
+    better, worse, alike, open_ = normal(2.8), normal(-2.8), normal(0.0), normal(-1.9)
+    known = [(replace(score, margin=0.0), better) for score in scores]
+    one = p_value(better, 0.0)
+
+    def preserved(*changed: Estimate) -> Finding:
+        others = list(zip([score for score, _ in known], changed, strict=False))
+        return explainability._preserved("pruned", [*others, *known[len(others) :]])
+
+    def enhanced(*gains: Estimate) -> Finding:
+        return explainability._enhanced(
+            [(score, gain) for (score, _), gain in zip(known, gains, strict=True)]
+        )
+
+    assert (preserved().holds, preserved().p_value) == (True, pytest.approx(one))
+    found = preserved(worse, open_)
+    assert (found.holds, found.p_value) == (False, pytest.approx(4 * one))
+    found = preserved(open_)
+    assert (found.holds, found.p_value) == (None, pytest.approx(p_value(open_, 0.0)))
+    found = enhanced(better, alike, worse, worse)
+    assert (found.holds, found.p_value) == (True, pytest.approx(4 * one))
+    found = enhanced(worse, worse, worse, normal(-2.2))
+    assert (found.holds, found.p_value) == (False, pytest.approx(p_value(normal(2.2), 0.0)))
+    # Of scores that are the same everywhere, the margins are as far on either side.
+    results = MadeUp().write(tmp_path, parts=("explanations",))
+    (experiment,) = collect(results, None, {"digits": settings_of()})
+    study = study_of(experiment)
+    assert study is not None
+    none_worse = explainability.judge_none_worse(study).findings[0]
+    best = explainability.judge_quantized_best(study).findings[0]
+    rivals = len(study.variants) - 1
+    assert (none_worse.holds, best.holds) == (True, False)
+    assert best.p_value == pytest.approx(rivals * none_worse.p_value)
