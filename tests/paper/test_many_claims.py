@@ -15,6 +15,7 @@ from squeezed.paper.lens import LENS, Claims
 from squeezed.paper.study import study_of
 from squeezed.paper.verdict import Finding, Judgement, Verdict, compared, judge
 from squeezed.reporting.collection import collect
+from squeezed.reporting.document import compose
 from squeezed.reporting.estimates import (
     TOO_FEW_IMAGES,
     TOO_FEW_REPEATS,
@@ -22,11 +23,13 @@ from squeezed.reporting.estimates import (
     crossed_estimate,
     over_seeds,
 )
+from squeezed.reporting.files import write_report
 from squeezed.reporting.margins import LEAST_P_VALUE, exceeds, p_value, stays_within
 from squeezed.statistics.comparisons import LEVEL
 from squeezed.statistics.crossed import crossed_mean
 from squeezed.statistics.intervals import normal_interval
-from tests.report.made_up import MadeUp, settings_of
+from tests.report.conftest import TEMPLATES
+from tests.report.made_up import VARIANTS, MadeUp, settings_of
 
 SURE = 0.001
 
@@ -246,3 +249,21 @@ def test_a_comparison_of_many_scores_or_rivals_counts_them(tmp_path: Path) -> No
     rivals = len(study.variants) - 1
     assert (none_worse.holds, best.holds) == (True, False)
     assert best.p_value == pytest.approx(rivals * none_worse.p_value)
+
+
+def test_pages_say_what_the_number_of_claims_leaves_open(tmp_path: Path) -> None:
+    """An attack that takes 20 points, not surely the 16.9 that the claim is about."""
+    after = {"baseline": 0.703}
+    results = MadeUp(accuracy=dict.fromkeys(VARIANTS, 0.9), paper_after=after).write(
+        tmp_path / "results", parts=("attacks",)
+    )
+    sections = {"digits": settings_of()}
+    experiments = collect(results, None, sections)
+    document = compose(experiments, sections, tmp_path, [LENS])
+    write_report(document, TEMPLATES, tmp_path / "out")
+    one = document.lens_sections[0].content.judged[0][5]
+    assert one.claim.key == "attack_hurts"
+    assert one.judgement.verdict is Verdict.UNDECIDED and "“carries over”" in one.chance
+    for name in ("report.html", "report.md"):
+        text = (tmp_path / "out" / name).read_text()
+        assert one.chance in text and f"It would take {MORE}." in text
