@@ -9,6 +9,11 @@ The workflow itself makes a baseline and `slim` (half the channels of each layer
 with the parent as its teacher) from each seed, in a clone of the committed tree, and times the two
 deployed files side by side in ONNX Runtime, ten images at a time. `--weights` take a network as it
 is instead of training one.
+
+VGG-6 on 2026-11-27, two cores of a Xeon with AVX-512 that other work shared (both files in turn):
+the digits, five seeds: 99.1 % before and after (0.0 points, -0.3 to 0.6), 0.25 times the file, 2.6
+times as fast (2.3 to 2.9). 60,000 CIFAR-10 images as JPEG, trained weights, recovered for 8 epochs
+in batches of 256: 82.7 to 81.6 % (1.06 points), 2.3 times as fast.
 """
 
 import argparse
