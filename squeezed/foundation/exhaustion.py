@@ -72,8 +72,10 @@ _BY_WORDS = [
     (
         r"can't allocate memory|Cannot allocate memory|[Uu]nable to allocate|[Ff]ailed to allocate"
         r"|not enough memory|bad_?alloc|[Oo]ut of memory|killed by signal: Killed"
-        # A library that is loaded late; oneDNN, where it gets no room for a convolution.
-        r"|failed to map segment|could not create a (primitive|memory)",
+        # A library that is loaded late; oneDNN, where it gets no room for a convolution; pandas,
+        # which got none for a buffer (what fails while it reads, it raises as it is).
+        r"|failed to map segment|could not create a (primitive|memory)"
+        r"|Calling read\(nbytes\) on source failed",
         MEMORY,
     ),
     (

@@ -39,6 +39,7 @@ def raised(error):
                       "allocate memory: you tried to allocate 4 bytes."), "the memory is used up"),
         (RuntimeError("std::bad_alloc"), "the memory is used up"),
         (RuntimeError("could not create a primitive"), "the memory is used up"),
+        (ValueError("C error: Calling read(nbytes) on source failed."), "the memory is used up"),
         (ImportError("x.so: failed to map segment from shared object"), "the memory is used"),
         (RuntimeError("[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Protobuf serialization failed."),
          "the disk is full"),
