@@ -45,11 +45,8 @@ rule rehearsals:
 
 
 onstart:
+    lift_job_limit()
     start(workflow)
-    if workflow.local_exec:
-        # Its limit of jobs per second, of no use here, wakes Snakemake's scheduler once more each
-        # second for every job that has ended: of 134 jobs it took as much time as twenty of them.
-        workflow.scheduler.job_rate_limiter = None
 
 
 onsuccess:

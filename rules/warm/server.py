@@ -8,6 +8,7 @@ those, so that they run the code as it is when they start. Forks only while it h
 and only for jobs in its own environment, but for what Snakemake sets for each; others are declined.
 """
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -19,6 +20,7 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 import time
 import types
 from collections.abc import Iterable
@@ -36,6 +38,8 @@ PER_JOB = {
 PATIENCE_S = 10.0
 """How long a job that is told to end may take to."""
 PR_SET_PDEATHSIG = 1
+INTERRUPTED = signal.getsignal(signal.SIGINT)
+"""What Ctrl-C would do to a Python that Snakemake starts: nothing, where it is in the background."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,7 @@ class Server:
         """Let go, in a child, of what is the server's."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, INTERRUPTED)
         self.selector.close()
         self.listener.close()
         for connection, _ in self.jobs.values():
@@ -240,10 +244,43 @@ def main() -> tuple[Request, list[int]] | None:
     return child
 
 
+def end(error: BaseException | None) -> None:
+    """End a child as its script did, without tearing down what the server had loaded.
+
+    That takes a second, and bindings report at length what was never theirs to free. All else that
+    the interpreter does comes first, as in the standard library's own forks (`multiprocessing`).
+    """
+    status = 1
+    if error is None:
+        status = 0
+    elif not isinstance(error, SystemExit):
+        assert error.__traceback__ is not None
+        error.__traceback__ = error.__traceback__.tb_next  # that of the script alone
+        sys.excepthook(type(error), error, error.__traceback__)
+    elif error.code is None or isinstance(error.code, int):
+        status = error.code or 0
+    else:
+        print(error.code, file=sys.stderr)
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # a full disk, or closed
+            stream.flush()
+    ctypes.CDLL(None).fflush(None)
+    if isinstance(error, KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit(status & 0xFF)
+
+
 if __name__ == "__main__":
     asked = main()
     if asked is not None:
         namespace = become(*asked)
         source = Path(namespace["__file__"])
-        # Here, below no function, so that the interpreter ends after it as after any script.
-        exec(compile(source.read_bytes(), source, "exec"), namespace)
+        raised: BaseException | None = None
+        try:
+            exec(compile(source.read_bytes(), source, "exec"), namespace)
+        except BaseException as error:
+            raised = error
+        end(raised)

@@ -129,7 +129,7 @@ def _twin(experiment: Experiment, variant: str) -> list[str]:
         ]
     if record.get("n_twin_images"):
         return [
-            "LiteRT judges it; its twin, for gradients, predicts another class for "
+            "Judged by LiteRT; its twin, for gradients, predicts another class for "
             f"{percent(record['twin_disagreement_share'])} of {record['n_twin_images']} images."
         ]
     return []

@@ -262,7 +262,7 @@ def test_an_epoch_shows_each_image_once_in_batches_of_like_size(dataset):
 def test_augmentation_shifts_and_mirrors_by_hand():
     generator = torch.Generator().manual_seed(0)
     batch = torch.randint(0, 256, (64, 3, 6, 5), dtype=torch.uint8, generator=generator)
-    settings = AugmentationSettings(True, 2, None, 0.0)
+    settings = AugmentationSettings(True, 2, None, 0.0, 0.0)
     augmented = augment(batch, settings, torch.Generator().manual_seed(1))
     replay = torch.Generator().manual_seed(1)
     rows, columns = torch.randint(0, 5, (2, 64), generator=replay)
@@ -279,7 +279,7 @@ def test_augmentation_shifts_and_mirrors_by_hand():
 
 def test_without_augmentation_images_stay():
     batch = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8)
-    settings = AugmentationSettings(False, 0, None, 0.0)
+    settings = AugmentationSettings(False, 0, None, 0.0, 0.0)
     assert torch.equal(augment(batch, settings, torch.Generator()), batch)
 
 

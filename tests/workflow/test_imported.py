@@ -155,7 +155,7 @@ def test_litert_judges_a_tflite_file_and_its_twin_is_near(brought):
     assert imported["original_size_bytes"] == (brought.folder / "int8.tflite").stat().st_size
     assert imported["twin_disagreement_share"] <= 0.15  # near ties of random weights
     page = (brought.folder / "reports/generated/report.html").read_text()
-    assert "LiteRT judges it; its twin, for gradients, predicts another class for" in page
+    assert "judged by LiteRT; its twin, for gradients, predicts another class for" in page
 
 
 def test_without_a_twin_robustness_is_judged_without_gradients(brought):

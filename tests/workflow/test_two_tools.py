@@ -328,6 +328,7 @@ def test_looking_is_quick(tmp_path):
     workspace = Workspace.create(tmp_path / "project", PROJECT / "config.yaml")
     shipped = yaml.safe_load((PROJECT / "config.yaml").read_text())
     workspace.configure("run", ["digits", "svhn", "cifar10", "imagenet"])
+    (workspace.folder / "imagenet").mkdir()
     assert set(shipped["experiments"]) >= {"digits", "svhn", "cifar10", "imagenet"}
     for command in (("dvc", "status"), ("snakemake", "--dry-run", "--quiet")):
         seconds = []
