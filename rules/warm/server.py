@@ -39,7 +39,7 @@ PATIENCE_S = 10.0
 """How long a job that is told to end may take to."""
 PR_SET_PDEATHSIG = 1
 INTERRUPTED = signal.getsignal(signal.SIGINT)
-"""What Ctrl-C would do to a Python that Snakemake starts: nothing, where it is in the background."""
+"""What Ctrl-C does to a Python that Snakemake starts: nothing, where that is in the background."""
 
 
 @dataclass(frozen=True)
