@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -154,14 +155,7 @@ class TrainingRun:
             partners, own_share = labels, 1.0
             if mixup:
                 images, partners, own_share = mixup(images, labels)
-
-            def loss_of(logits: Tensor) -> Tensor:
-                loss = self._loss(logits, labels)  # noqa: B023 (called in this step alone)
-                if mixup:
-                    other = self._loss(logits, partners)  # noqa: B023
-                    loss = own_share * loss + (1 - own_share) * other  # noqa: B023
-                return loss
-
+            loss_of = partial(self._mixed_loss, labels, partners, own_share)
             if self.settings.augmentation.adversarial:
                 images = self._against_itself(images, loss_of)
             logits = self._logits(images)
@@ -229,6 +223,15 @@ class TrainingRun:
                 self.model, loss_of, images, self.settings.augmentation.adversarial
             )
         return changed.to(memory_format=torch.channels_last)
+
+    def _mixed_loss(
+        self, labels: Tensor, partners: Tensor, own_share: float, logits: Tensor
+    ) -> Tensor:
+        """Return the loss of images that are mixed with others, whose labels are `partners`."""
+        loss = self._loss(logits, labels)
+        if partners is labels:
+            return loss
+        return own_share * loss + (1 - own_share) * self._loss(logits, partners)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         smoothing = self.settings.label_smoothing
