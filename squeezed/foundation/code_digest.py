@@ -9,7 +9,6 @@ import ast
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -207,10 +206,18 @@ def _module_files(module: str, root: str) -> tuple[Path, ...]:
     found = []
     folder = root
     for part in module.split("."):
-        folder = f"{folder}/{part}"
-        for file in (f"{folder}.py", f"{folder}/__init__.py"):
-            if os.path.isfile(file):  # noqa: PTH113 - asked thousands of times while planning
-                found.append(Path(file))
-        if not os.path.isdir(folder):  # noqa: PTH112
-            break
+        here, folder = folder, f"{folder}/{part}"
+        if f"{part}.py" in _files_in(here):
+            found.append(Path(f"{folder}.py"))
+        if "__init__.py" in _files_in(folder):
+            found.append(Path(f"{folder}/__init__.py"))
     return tuple(found)
+
+
+@functools.lru_cache(maxsize=4096)
+def _files_in(folder: str) -> frozenset[str]:
+    """Return the names of the files in a folder: planning asks for thousands of modules."""
+    try:
+        return frozenset(path.name for path in Path(folder).iterdir() if path.is_file())
+    except OSError:
+        return frozenset()
