@@ -12,23 +12,17 @@ beside it, so that an image's result does not depend on the others.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from squeezed.attacks.attacked import (
-    Attacked,
-    Judge,
-    attackable_images,
-    bfloat16_slack,
-    padded_batches,
-)
-from squeezed.attacks.budget import Norm, keep_what_fools, lengths, normalised, projected
+from squeezed.attacks.attacked import Attacked, Batch, Found, Judge, begun, search_in_batches
+from squeezed.attacks.budget import Nearest, Norm, keep_what_fools, normalised, projected
 from squeezed.attacks.classes import near_classes
-from squeezed.attacks.objective import Margin
+from squeezed.attacks.method import check_ranges
 from squeezed.attacks.victim import Victim
-from squeezed.foundation.errors import UserError
 
 MOMENTUM = 0.75
 RISING = 0.75
@@ -57,12 +51,7 @@ class APGDSettings:
         Raises:
             UserError: if there is no step, the budget is not positive, or a count is negative.
         """
-        if self.steps < 1:
-            raise UserError(f"the attack's steps is {self.steps}; it must be ≥ 1")
-        if not self.budget > 0:
-            raise UserError(f"the attack's budget is {self.budget}; it must be > 0")
-        if self.near_classes < 0:
-            raise UserError(f"the attack's near_classes is {self.near_classes}; it must be ≥ 0")
+        check_ranges(self, at_least={"steps": 1, "near_classes": 0}, above={"budget": 0})
 
     def doubled(self) -> "APGDSettings":
         """Return the same settings with twice the steps."""
@@ -78,56 +67,26 @@ def apgd(
     targets: Tensor | None = None,
     judge: Judge | None = None,
 ) -> Attacked:
-    """Attack images.
-
-    Args:
-        victim: gives logits and gradients.
-        images: float32 (n, C, H, W), in [0, 1].
-        labels: int64 (n,), the true classes.
-        settings: the attack's.
-        targets: int64 (n,), a class for each image to be taken for; untargeted if None.
-        judge: maps any number of images to logits; what was seen to fool counts if the judge is
-            fooled, too. Default: the victim in float32.
+    """Attack images, as `squeezed.attacks.method` says of every method.
 
     Returns:
         What was found; `best` is the nearest image that was seen to fool, at most `budget` away.
-
-    Raises:
-        UserError: if an image is outside [0, 1], a label is no class, a target is no class or the
-            true one, or a logit is NaN.
     """
-    attackable = attackable_images(victim, images, labels, targets, judge)
-    attacked = Attacked(
-        attackable=attackable,
-        success=torch.zeros(len(images), dtype=torch.bool),
-        best=images.clone(),
-        last=images.clone(),
-        iterations=torch.zeros_like(labels),
-    )
-    goal = Margin(
-        labels if targets is None else targets, targets is not None, slack=bfloat16_slack(victim)
-    )
+    attacked, goal = begun(victim, images, labels, targets, judge)
     toward = near_classes(victim, images, labels, settings.near_classes) if targets is None else ()
     for near in (None, *toward):
-        for chosen, padded in padded_batches(victim, images, attackable & ~attacked.success):
-            margin = replace(goal, classes=goal.classes[padded].to(victim.device))
-            batch = images[padded].to(victim.device, memory_format=torch.channels_last)
-            raised = _objective(margin, None if near is None else near[padded].to(victim.device))
-            found, best, last = _run(victim, batch, margin, raised, settings)
-            some = slice(0, len(chosen))
-            attacked.success[chosen] = found[some].cpu()
-            attacked.best[chosen] = best[some].cpu()
-            attacked.last[chosen] = last[some].cpu()
-            attacked.iterations[chosen] += settings.steps
+        search = partial(_search, victim, settings, near)
+        search_in_batches(victim, images, attacked, goal, search, steps=settings.steps)
     keep_what_fools(victim, judge, attacked, images, goal)
     return attacked
 
 
-def _objective(margin: Margin, near: Tensor | None) -> Objective:
-    """Return what is raised: minus the log-odds, or the ratio toward a class."""
-    if near is not None:
-        return lambda logits: _ratio(logits, margin.classes, near)
-    return lambda logits: -margin.log_odds(logits)
+def _search(victim: Victim, settings: APGDSettings, near: Tensor | None, batch: Batch) -> Found:
+    """Raise minus the log-odds, or the ratio toward a class of each image."""
+    if near is None:
+        return _run(victim, batch, lambda logits: -batch.goal.log_odds(logits), settings)
+    classes = near[batch.numbers].to(victim.device)
+    return _run(victim, batch, lambda logits: _ratio(logits, batch.goal.classes, classes), settings)
 
 
 def _ratio(logits: Tensor, labels: Tensor, near: Tensor) -> Tensor:
@@ -142,28 +101,20 @@ def _ratio(logits: Tensor, labels: Tensor, near: Tensor) -> Tensor:
     return lead[:, 0] / spread.clamp(min=torch.finfo(torch.float32).tiny)
 
 
-def _run(
-    victim: Victim, images: Tensor, margin: Margin, raised: Objective, settings: APGDSettings
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return which rows were fooled, their nearest adversarial images and the last iterates."""
+def _run(victim: Victim, batch: Batch, raised: Objective, settings: APGDSettings) -> Found:
     norm: Norm = settings.norm
-    best, found = images.clone(), torch.zeros(len(images), dtype=torch.bool, device=images.device)
-    nearest = torch.full((len(images),), torch.inf, device=images.device)
-    step = torch.full_like(nearest, 2 * settings.budget)
+    images, nearest = batch.images, Nearest(batch.images, norm)
+    step = torch.full_like(nearest.length, 2 * settings.budget)
     checkpoints = set(_checkpoints(settings.steps))
-    highest, at_highest = torch.full_like(nearest, -torch.inf), images.clone()
+    highest, at_highest = torch.full_like(step, -torch.inf), images.clone()
     x, before = images, images
-    rises, since = torch.zeros_like(nearest), 0
-    highest_then, halved_then = highest.clone(), torch.ones_like(found)
-    previous = torch.full_like(nearest, torch.inf)
+    rises, since = torch.zeros_like(step), 0
+    highest_then, halved_then = highest.clone(), torch.ones_like(step, dtype=torch.bool)
+    previous = torch.full_like(step, torch.inf)
     direction_at_highest = torch.zeros_like(images)
     for k in range(settings.steps + 1):
         logits, gradient = victim.step(x, raised if k < settings.steps else None)
-        fooled = margin.fooled(logits)
-        distance = lengths(x - images, norm)
-        nearer = fooled & (distance < nearest)
-        best[nearer], nearest = x[nearer], torch.where(nearer, distance, nearest)
-        found |= fooled
+        nearest.see(x, batch.goal.fooled(logits))
         if gradient is None:  # at the end none is asked for
             break
         loss = raised(logits).detach()
@@ -186,7 +137,7 @@ def _run(
         share = MOMENTUM if k else 1.0
         moved = x + share * (ahead - x) + (1 - share) * (x - before)
         x, before = projected(images, moved, settings.budget, norm), x
-    return found, best, x
+    return nearest.found, nearest.best, x
 
 
 def _checkpoints(steps: int) -> Iterator[int]:

@@ -1,6 +1,6 @@
 """What every attack method is given and gives back, and what it refuses."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -97,18 +97,74 @@ def enlarged_until_fooled(
     return fooled, enlarged
 
 
-def padded_batches(
-    victim: Victim, images: Tensor, waiting: Tensor
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the numbers of the images where `waiting`, bool (n,), is true, a batch at a time.
+def begun(
+    victim: Victim, images: Tensor, labels: Tensor, targets: Tensor | None, judge: Judge | None
+) -> tuple[Attacked, Margin]:
+    """Check what is to be attacked (`attackable_images`).
 
-    And the same numbers with the last repeated, as many as the victim's rows: its batches have one
-    shape.
+    Returns:
+        What is found before the first step, and what is to be reached, of all images.
     """
+    attacked = Attacked(
+        attackable=attackable_images(victim, images, labels, targets, judge),
+        success=torch.zeros(len(images), dtype=torch.bool),
+        best=images.clone(),
+        last=images.clone(),
+        iterations=torch.zeros(len(images), dtype=torch.int64),
+    )
+    classes = labels if targets is None else targets
+    return attacked, Margin(classes, targets is not None, slack=bfloat16_slack(victim))
+
+
+Found = tuple[Tensor, Tensor, Tensor]
+"""Which rows of a batch were fooled, their nearest adversarial images and the last iterates."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """As many images as the victim's rows, on its device; the last is repeated where they end."""
+
+    images: Tensor
+    goal: Margin
+    numbers: Tensor
+    """int64 (rows,), on the CPU: which of the images they are."""
+
+    def of(self, values: Tensor) -> Tensor:
+        """Return the rows of values of all images, (n, C, H, W), laid out as the images are."""
+        rows = values[self.numbers]
+        return rows.to(self.images.device, memory_format=torch.channels_last)
+
+
+def search_in_batches(
+    victim: Victim,
+    images: Tensor,
+    attacked: Attacked,
+    goal: Margin,
+    search: Callable[[Batch], Found],
+    *,
+    steps: int,
+) -> None:
+    """Search for adversarial images a batch at a time, and keep in place what is found.
+
+    Args:
+        victim: what is attacked.
+        images: float32 (n, C, H, W), on the CPU.
+        attacked: what was found before; images that fooled are left alone.
+        goal: of all images.
+        search: attacks one batch.
+        steps: the gradient steps that it spends on an image.
+    """
+    waiting = (attacked.attackable & ~attacked.success).nonzero()[:, 0]
+    attacked.iterations[waiting] += steps
     rows = victim.rows(images.shape[1:])
-    numbers = waiting.nonzero()[:, 0]
-    for chosen in numbers.split(rows) if len(numbers) else ():
-        yield chosen, torch.cat([chosen, chosen[-1:].expand(rows - len(chosen))])
+    for chosen in waiting.split(rows) if len(waiting) else ():
+        numbers = torch.cat([chosen, chosen[-1:].expand(rows - len(chosen))])
+        own = replace(goal, classes=goal.classes[numbers].to(victim.device))
+        batch = images[numbers].to(victim.device, memory_format=torch.channels_last)
+        found, best, last = (
+            values[: len(chosen)].cpu() for values in search(Batch(batch, own, numbers))
+        )
+        attacked.success[chosen], attacked.best[chosen], attacked.last[chosen] = found, best, last
 
 
 def bfloat16_slack(victim: Victim) -> float:

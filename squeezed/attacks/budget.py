@@ -36,6 +36,28 @@ def projected(images: Tensor, moved: Tensor, budget: float, norm: Norm) -> Tenso
     return (images + change).clamp(0, 1)
 
 
+class Nearest:
+    """The nearest adversarial image that was seen of each row of a batch."""
+
+    def __init__(self, images: Tensor, norm: Norm) -> None:
+        """Begin with none of `images`, (n, C, H, W)."""
+        self._images, self._norm = images, norm
+        self.best = images.clone()
+        self.length = torch.full((len(images),), torch.inf, device=images.device)
+
+    def see(self, x: Tensor, fooled: Tensor) -> None:
+        """Keep those of `x` that fool, bool (n,), and are nearer."""
+        length = lengths(x - self._images, self._norm)
+        nearer = fooled & (length < self.length)
+        self.best[nearer] = x[nearer]
+        self.length = torch.where(nearer, length, self.length)
+
+    @property
+    def found(self) -> Tensor:
+        """Of which rows there is one, bool (n,)."""
+        return self.length.isfinite()
+
+
 def keep_what_fools(
     victim: Victim, judge: Judge | None, attacked: Attacked, images: Tensor, goal: Margin
 ) -> None:

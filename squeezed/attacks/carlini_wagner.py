@@ -22,10 +22,10 @@ from squeezed.attacks.attacked import (
     bfloat16_slack,
     enlarged_until_fooled,
 )
+from squeezed.attacks.method import check_ranges
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.rows import Rows, from_tanh_space
 from squeezed.attacks.victim import Victim
-from squeezed.foundation.errors import UserError
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's constants, as in PyTorch."""
@@ -63,12 +63,11 @@ class CarliniWagnerSettings:
         Raises:
             UserError: if a count is below 1, or the learning rate or constant not positive.
         """
-        for name in ("iterations", "search_steps"):
-            if getattr(self, name) < 1:
-                raise UserError(f"the attack's {name} is {getattr(self, name)}; it must be ≥ 1")
-        for name in ("learning_rate", "constant"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"the attack's {name} is {getattr(self, name)}; it must be > 0")
+        check_ranges(
+            self,
+            at_least={"iterations": 1, "search_steps": 1},
+            above={"learning_rate": 0, "constant": 0},
+        )
 
     def doubled(self) -> "CarliniWagnerSettings":
         """Return the same settings with twice the steps."""
@@ -84,26 +83,15 @@ def carlini_wagner(
     targets: Tensor | None = None,
     judge: Judge | None = None,
 ) -> Attacked:
-    """Attack images.
+    """Attack images, as `squeezed.attacks.method` says of every method.
 
-    Args:
-        victim: gives logits and gradients.
-        images: float32 (n, C, H, W), in [0, 1].
-        labels: int64 (n,), the true classes.
-        settings: the attack's.
-        targets: int64 (n,), a class for each image to be taken for; untargeted if None.
-        judge: maps any number of images to logits; the nearest image that a search step found
-            counts if the judge is fooled, too (by any margin), with its change enlarged by at
-            most a tenth. Default: the victim in float32. A
-            deployed integer engine can be the judge; give it a `confidence` above 0.
+    The nearest image that a search step found counts if the judge is fooled, too (by any margin),
+    with its change enlarged by at most a tenth. A deployed integer engine can be the judge; give it
+    a `confidence` above 0.
 
     Returns:
         What was found; its `details` hold `constant`, float32 (n,): the c that the nearest
         adversarial image was found with, 0 where none was.
-
-    Raises:
-        UserError: if an image is outside [0, 1], a label is no class, a target is no class or the
-            true one, or a logit is NaN.
     """
     attackable = attackable_images(victim, images, labels, targets, judge)
     rows = Rows(victim, images, labels if targets is None else targets, targets is not None)

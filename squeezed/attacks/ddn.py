@@ -19,12 +19,15 @@ from torch import Tensor
 
 from squeezed.attacks.attacked import (
     Attacked,
+    Batch,
+    Found,
     Judge,
-    attackable_images,
-    bfloat16_slack,
+    begun,
     enlarged_until_fooled,
-    padded_batches,
+    search_in_batches,
 )
+from squeezed.attacks.budget import lengths
+from squeezed.attacks.method import check_ranges
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.victim import Victim
 from squeezed.foundation.errors import UserError
@@ -59,14 +62,9 @@ class DDNSettings:
         Raises:
             UserError: if there is no step, or the radius, γ or the pairs are out of range.
         """
-        if self.steps < 1:
-            raise UserError(f"the attack's steps is {self.steps}; it must be ≥ 1")
-        if not self.init_epsilon > 0:
-            raise UserError(f"the attack's init_epsilon is {self.init_epsilon}; it must be > 0")
+        check_ranges(self, at_least={"steps": 1, "noise_draws": 0}, above={"init_epsilon": 0})
         if not 0 < self.gamma < 1:
             raise UserError(f"the attack's gamma is {self.gamma}; it must be between 0 and 1")
-        if self.noise_draws < 0:
-            raise UserError(f"the attack's noise_draws is {self.noise_draws}; it must be ≥ 0")
 
     def doubled(self) -> "DDNSettings":
         """Return the same settings with twice the steps."""
@@ -83,72 +81,47 @@ def ddn(
     judge: Judge | None = None,
     starts: Tensor | None = None,
 ) -> Attacked:
-    """Attack images.
+    """Attack images, as `squeezed.attacks.method` says of every method.
 
-    Args:
-        victim: gives logits and gradients.
-        images: float32 (n, C, H, W), in [0, 1].
-        labels: int64 (n,), the true classes.
-        settings: the attack's.
-        targets: int64 (n,), a class for each image to be taken for; untargeted if None.
-        judge: maps any number of images to logits; the nearest image that was seen to fool counts
-            if the judge is fooled, too, enlarged by at most a tenth. Default: the victim in
-            float32.
-        starts: float32 (n, C, H, W), images that fool already and are to be brought nearer: the
-            first radius is then the distance to them, steps are shares of it, and γ falls as they
-            do. Default: the images.
+    The nearest image that was seen to fool counts if the judge is fooled, too, enlarged by at most
+    a tenth.
 
-    Raises:
-        UserError: if an image is outside [0, 1], a label is no class, a target is no class or the
-            true one, or a logit is NaN.
+    `starts`, float32 (n, C, H, W), are images that fool already and are to be brought nearer: the
+    first radius is then the distance to them, steps are shares of it, and γ falls as they do.
+    Default: the images.
     """
-    attackable = attackable_images(victim, images, labels, targets, judge)
-    classes = labels if targets is None else targets
-    attacked = Attacked(
-        attackable=attackable,
-        success=torch.zeros(len(images), dtype=torch.bool),
-        best=images.clone(),
-        last=images.clone(),
-        iterations=torch.where(attackable, settings.steps * max(1, 2 * settings.noise_draws), 0),
-    )
-    goal = Margin(classes, targets is not None, slack=bfloat16_slack(victim))
-    for chosen, padded in padded_batches(victim, images, attackable):
-        margin = replace(goal, classes=classes[padded].to(victim.device))
-        batch, begin = (
-            None if x is None else x[padded].to(victim.device, memory_format=torch.channels_last)
-            for x in (images, starts)
-        )
-        assert batch is not None
-        found, best, last = _attack_batch(victim, batch, margin, settings, begin)
-        chosen_only = slice(0, len(chosen))
-        attacked.success[chosen] = found[chosen_only].cpu()
-        attacked.best[chosen] = best[chosen_only].cpu()
-        attacked.last[chosen] = last[chosen_only].cpu()
-    _ask_judge(victim, judge, attacked, images, classes, targets is not None)
+    attacked, goal = begun(victim, images, labels, targets, judge)
+
+    def search(batch: Batch) -> Found:
+        begin = None if starts is None else batch.of(starts)
+        return _attack_batch(victim, batch.images, batch.goal, settings, begin)
+
+    steps = settings.steps * max(1, 2 * settings.noise_draws)
+    search_in_batches(victim, images, attacked, goal, search, steps=steps)
+    _ask_judge(victim, judge, attacked, images, goal)
     return attacked
 
 
 def _attack_batch(
     victim: Victim, images: Tensor, margin: Margin, settings: DDNSettings, starts: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return which rows were fooled, their nearest adversarial images and the last iterates."""
+) -> Found:
     lowered = margin.values if settings.scale_free else margin.log_odds
     gradients = _Gradients(victim, lowered, settings.noise_draws)
     best, found = images.clone(), torch.zeros(len(images), dtype=torch.bool, device=images.device)
     # No image in the box is farther away than its farthest corner.
-    farthest = _lengths(torch.maximum(images, 1 - images))
+    farthest = lengths(torch.maximum(images, 1 - images), "l2")
     nearest = farthest.clone()
     if starts is None:
         x, change, unit = images, torch.zeros_like(images), torch.ones_like(farthest)
         radius = torch.full_like(farthest, settings.init_epsilon)
     else:
         x, change = starts, starts - images
-        radius = _lengths(change)
+        radius = lengths(change, "l2")
         unit = REFINING * radius
     for step in range(settings.steps + 1):
         logits, gradient = gradients.at(x, radius, wanted=step < settings.steps)
         fooled = margin.fooled(logits)
-        distance = _lengths(change)
+        distance = lengths(change, "l2")
         nearer = fooled & (distance <= nearest)
         best[nearer] = x[nearer]
         nearest = torch.where(nearer, distance, nearest)
@@ -158,12 +131,12 @@ def _attack_batch(
         length = _step_length(step / settings.steps)
         if gradient is not None:
             tiny = torch.finfo(torch.float32).tiny
-            scale = length * unit / _lengths(gradient).clamp(min=tiny)
+            scale = length * unit / lengths(gradient, "l2").clamp(min=tiny)
             change.addcmul_(gradient, _wide(scale), value=-1)
         gamma = settings.gamma * (1 if starts is None else length)
         radius = radius * torch.where(fooled, 1 - gamma, 1 + gamma)
         radius = torch.minimum(radius, farthest)
-        moved = _lengths(change)
+        moved = lengths(change, "l2")
         change.mul_(_wide(torch.where(moved > 0, radius / moved, 0)))
         x = (images + change).clamp_(0, 1)
         change = x - images
@@ -203,8 +176,7 @@ def _ask_judge(
     judge: Judge | None,
     attacked: Attacked,
     images: Tensor,
-    classes: Tensor,
-    targeted: bool,
+    goal: Margin,
 ) -> None:
     """Enlarge what does not fool the judge, and take it back where that does not help either."""
     chosen = attacked.success.nonzero()[:, 0]
@@ -212,17 +184,13 @@ def _ask_judge(
         return
     fooled, enlarged = enlarged_until_fooled(
         judge or victim.logits,
-        Margin(classes[chosen], targeted),
+        Margin(goal.classes[chosen], goal.targeted),
         images[chosen],
         attacked.best[chosen],
     )
     attacked.success[chosen] = fooled
     kept = fooled[:, None, None, None]
     attacked.best[chosen] = torch.where(kept, enlarged, images[chosen])
-
-
-def _lengths(change: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(change, dim=(1, 2, 3))
 
 
 def _wide(per_row: Tensor) -> Tensor:

@@ -16,9 +16,9 @@ from squeezed.attacks.carlini_wagner import CarliniWagnerSettings, carlini_wagne
 from squeezed.attacks.classes import near_classes
 from squeezed.attacks.ddn import DDNSettings, ddn
 from squeezed.attacks.line_search import nearest_on_line, transferred
+from squeezed.attacks.method import check_ranges
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.victim import Victim
-from squeezed.foundation.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,7 @@ class EnsembleSettings:
         Raises:
             UserError: if a count is negative.
         """
-        for name in ("near_classes", "refining_steps"):
-            if getattr(self, name) < 0:
-                raise UserError(f"the attack's {name} is {getattr(self, name)}; it must be ≥ 0")
+        check_ranges(self, at_least={"near_classes": 0, "refining_steps": 0})
 
     def doubled(self) -> "EnsembleSettings":
         """Return the same settings with twice the steps of each member."""
@@ -70,25 +68,13 @@ def ensemble(
 ) -> Attacked:
     """Attack images with each member, and keep the nearest of what they found.
 
-    Args:
-        victim: gives logits and gradients.
-        images: float32 (n, C, H, W), in [0, 1].
-        labels: int64 (n,), the true classes.
-        settings: the members'.
-        targets: int64 (n,), a class for each image to be taken for; untargeted if None.
-        judge: maps any number of images to logits, and decides what fools. Default: the victim in
-            float32.
-        starts: float32 (n, C, H, W): images that fool another model, for the member
-            `transferred`; the original where there is none.
+    As `squeezed.attacks.method` says of every method. `starts`, float32 (n, C, H, W), are images
+    that fool another model, for the member `transferred`; the original where there is none.
 
     Returns:
         What was found; its `details` hold for each member `l2_{member}`, float64 (n,): the
         distance at which it fools the image before the line search, NaN where it does not. `last`
         is the last iterate of the member whose image is kept.
-
-    Raises:
-        UserError: if an image is outside [0, 1], a label is no class, a target is no class or the
-            true one, or a logit is NaN.
     """
     members = _Members(victim, images, labels, targets, judge)
     members.add("ddn", ddn(victim, images, labels, settings.ddn, targets=targets, judge=judge))

@@ -13,6 +13,12 @@ A method `ddn` is the module `squeezed.attacks.ddn` with the function `ddn`, who
         judge: Judge | None = None,
     ) -> Attacked
 
+Each is given: the victim, which gives logits and gradients; images, float32 (n, C, H, W), in
+[0, 1]; their true classes, int64 (n,); its settings; for a targeted attack int64 (n,), a class for
+each image to be taken for; and a judge, which maps any number of images to logits and decides what
+fools (default: the victim in float32). Each raises a UserError if an image is outside [0, 1], a
+label is no class, a target is no class or the true one, or a logit is NaN.
+
 The settings' method `doubled` returns them with twice the steps, for the check of convergence. A
 method whose settings have `transferred` true is given `starts` besides, what fools the baseline. So
 another attack touches its module, the schema and a test. Loads no torch and no method by itself:
@@ -23,6 +29,7 @@ import importlib
 import pkgutil
 import typing
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from squeezed.foundation.errors import UserError
@@ -55,6 +62,29 @@ def load_method(name: str) -> "Callable[..., Attacked]":
             f"there is no attack method {name!r}; the schema names those that there are"
         )
     return typing.cast("Callable[..., Attacked]", method)
+
+
+def check_ranges(
+    settings: Any,
+    *,
+    at_least: Mapping[str, float] = MappingProxyType({}),
+    above: Mapping[str, float] = MappingProxyType({}),
+) -> None:
+    """Refuse a method's settings that mean nothing, by the bounds of those that have one.
+
+    Raises:
+        UserError: if one is below its bound in `at_least`, or not above that in `above`.
+    """
+    for name, least in at_least.items():
+        if getattr(settings, name) < least:
+            raise UserError(
+                f"the attack's {name} is {getattr(settings, name)}; it must be ≥ {least}"
+            )
+    for name, bound in above.items():
+        if not getattr(settings, name) > bound:
+            raise UserError(
+                f"the attack's {name} is {getattr(settings, name)}; it must be > {bound}"
+            )
 
 
 def read_method_settings(name: str, section: Mapping[str, Any]) -> Any:

@@ -6,21 +6,16 @@ is (APGD finds more); its images are made to fool other networks.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from squeezed.attacks.attacked import (
-    Attacked,
-    Judge,
-    attackable_images,
-    bfloat16_slack,
-    padded_batches,
-)
-from squeezed.attacks.budget import keep_what_fools, lengths, projected
+from squeezed.attacks.attacked import Attacked, Batch, Found, Judge, begun, search_in_batches
+from squeezed.attacks.budget import Nearest, keep_what_fools, projected
+from squeezed.attacks.method import check_ranges
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.victim import Victim
-from squeezed.foundation.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -42,13 +37,8 @@ class NIFGSMSettings:
         Raises:
             UserError: if a count is below 1, the budget not positive, or the momentum negative.
         """
-        for name in ("steps", "scales"):
-            if getattr(self, name) < 1:
-                raise UserError(f"the attack's {name} is {getattr(self, name)}; it must be ≥ 1")
-        if not self.budget > 0:
-            raise UserError(f"the attack's budget is {self.budget}; it must be > 0")
-        if self.momentum < 0:
-            raise UserError(f"the attack's momentum is {self.momentum}; it must be ≥ 0")
+        at_least = {"steps": 1, "scales": 1, "momentum": 0}
+        check_ranges(self, at_least=at_least, above={"budget": 0})
 
     def doubled(self) -> "NIFGSMSettings":
         """Return the same settings with twice the steps."""
@@ -64,48 +54,28 @@ def ni_fgsm(
     targets: Tensor | None = None,
     judge: Judge | None = None,
 ) -> Attacked:
-    """Attack images; arguments, result and what is raised are those of `apgd`."""
-    attackable = attackable_images(victim, images, labels, targets, judge)
-    attacked = Attacked(
-        attackable=attackable,
-        success=torch.zeros(len(images), dtype=torch.bool),
-        best=images.clone(),
-        last=images.clone(),
-        iterations=torch.where(attackable, settings.steps * settings.scales, 0),
-    )
-    goal = Margin(
-        labels if targets is None else targets, targets is not None, slack=bfloat16_slack(victim)
-    )
-    for chosen, padded in padded_batches(victim, images, attackable):
-        margin = replace(goal, classes=goal.classes[padded].to(victim.device))
-        batch = images[padded].to(victim.device, memory_format=torch.channels_last)
-        found, best, last = _run(victim, batch, margin, settings)
-        some = slice(0, len(chosen))
-        attacked.success[chosen] = found[some].cpu()
-        attacked.best[chosen] = best[some].cpu()
-        attacked.last[chosen] = last[some].cpu()
+    """Attack images, as `squeezed.attacks.method` says of every method.
+
+    Returns:
+        What was found; `best` is the nearest image that was seen to fool, at most `budget` away.
+    """
+    attacked, goal = begun(victim, images, labels, targets, judge)
+    steps = settings.steps * settings.scales
+    search_in_batches(victim, images, attacked, goal, partial(_run, victim, settings), steps=steps)
     keep_what_fools(victim, judge, attacked, images, goal)
     return attacked
 
 
-def _run(
-    victim: Victim, images: Tensor, margin: Margin, settings: NIFGSMSettings
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return which rows were fooled, their nearest adversarial images and the last iterates."""
+def _run(victim: Victim, settings: NIFGSMSettings, batch: Batch) -> Found:
     step = settings.budget / settings.steps
-    best, found = images.clone(), torch.zeros(len(images), dtype=torch.bool, device=images.device)
-    nearest = torch.full((len(images),), torch.inf, device=images.device)
+    images, nearest = batch.images, Nearest(batch.images, "linf")
     x, accumulated = images, torch.zeros_like(images)
     for k in range(settings.steps + 1):
-        fooled = margin.fooled(victim.step(x, None)[0])
-        distance = lengths(x - images, "linf")
-        nearer = fooled & (distance < nearest)
-        best[nearer], nearest = x[nearer], torch.where(nearer, distance, nearest)
-        found |= fooled
+        nearest.see(x, batch.goal.fooled(victim.step(x, None)[0]))
         if k == settings.steps:
             break
         ahead = x + step * settings.momentum * accumulated
-        gradient = _over_scales(victim, ahead, margin, settings.scales)
+        gradient = _over_scales(victim, ahead, batch.goal, settings.scales)
         if gradient is None:
             break
         # The paper prints the sum; the authors' code has the mean, without which μ looks nowhere.
@@ -114,7 +84,7 @@ def _run(
             min=torch.finfo(torch.float32).tiny
         )
         x = projected(images, x + step * accumulated.sign(), settings.budget, "linf")
-    return found, best, x
+    return nearest.found, nearest.best, x
 
 
 def _over_scales(victim: Victim, x: Tensor, margin: Margin, scales: int) -> Tensor | None:
