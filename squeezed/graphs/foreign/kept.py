@@ -7,6 +7,7 @@ the twin runs in LiteRT, too, without a gradient.
 
 import base64
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -106,19 +107,30 @@ def kept(graph: onnx.ModelProto, threads: int = 1) -> ForeignModel | None:
 
 def keeps_file(path: str | Path) -> bool:
     """Whether a file is a graph that keeps a TFLite file."""
-    return bool(_entry(_read(path)))
+    return _noted(path)[0]
 
 
 def why_no_twin(path: str | Path) -> str | None:
     """Return why one node stands for the TFLite file that a graph keeps; None if none does."""
-    return _entry(_read(path)).get("why_no_twin")
+    return _noted(path)[1]
 
 
-def _read(path: str | Path) -> onnx.ModelProto:
+def _noted(path: str | Path) -> tuple[bool, str | None]:
     try:
-        return onnx.load(path, load_external_data=False)
+        changed = Path(path).stat().st_mtime_ns
+    except OSError:
+        return False, None
+    return _read(Path(path), changed)
+
+
+@functools.lru_cache
+def _read(path: Path, changed_ns: int) -> tuple[bool, str | None]:
+    """Read what a file keeps, once while it stays as it is: graphs may have hundreds of MB."""
+    try:
+        entry = _entry(onnx.load(path, load_external_data=False))
     except (OSError, DecodeError):
-        return onnx.ModelProto()
+        return False, None
+    return bool(entry), entry.get("why_no_twin")
 
 
 def _entry(graph: onnx.ModelProto) -> dict[str, Any]:
