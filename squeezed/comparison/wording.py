@@ -15,7 +15,13 @@ NOTEWORTHY = 0.95
 
 def points(change: float, digits: int = 2) -> str:
     """Write a difference of shares in percentage points, with its sign."""
-    return f"{100 * change:+.{digits}f} points".replace("-", "−")
+    return f"{in_points(change, digits)} points"
+
+
+def in_points(change: float, digits: int) -> str:
+    """Write the figure of it alone; what rounds to nothing has no sign."""
+    text = f"{100 * change:+.{digits}f}".replace("-", "−")
+    return text if text.strip("+−0.") else text[1:]
 
 
 def sentences_on_answers(summary: pd.DataFrame, classes: pd.DataFrame | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from squeezed.comparison.wording import in_points
 from squeezed.reporting.estimates import Estimate
 
 Format = Callable[[float], str]
@@ -29,10 +30,7 @@ def percent(value: float) -> str:
 
 def points(value: float) -> str:
     """Write a difference of shares in percentage points, with its sign."""
-    text = f"{100 * value:+.1f}"
-    if not text.strip("+-0."):
-        text = "0.0"
-    return f"{text.replace('-', '−')}{_SPACE}points"
+    return f"{in_points(value, 1)}{_SPACE}points"
 
 
 def megabytes(value: float) -> str:

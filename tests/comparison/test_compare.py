@@ -16,6 +16,7 @@ from squeezed.comparison.image_by_image import Answers, answers_of
 from squeezed.comparison.pair import Reading, open_together
 from squeezed.comparison.pictures import Pictures
 from squeezed.comparison.tables import class_table, summary_table
+from squeezed.comparison.wording import points
 from squeezed.foundation.errors import UserError
 from squeezed.graphs.foreign.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from squeezed.statistics.comparisons import holm
@@ -266,3 +267,16 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     one = side * side * 3 * 4
     assert few > 32 * one, "a batch is traced at all"
     assert many - few < 4 * one, "288 more images take less than four do"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (0.0123, "+1.23 points"),
+        (-0.0123, "−1.23 points"),
+        (-4e-6, "0.00 points"),
+        (0, "0.00 points"),
+    ],
+)
+def test_a_change_has_its_sign_unless_it_rounds_to_nothing(change, text):
+    assert points(change) == text
