@@ -22,6 +22,17 @@ def protocol(**changes: Any) -> CarliniWagnerSettings:
     return dataclasses.replace(PAPER, **changes)
 
 
+class Scaled(nn.Module):
+    """A network with multiplied logits."""
+
+    def __init__(self, network: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.network, self.factor = network, factor
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.factor * self.network(images)
+
+
 class Linear(nn.Module):
     """Logits that are linear in the pixels."""
 

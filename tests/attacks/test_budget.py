@@ -13,7 +13,7 @@ from squeezed.attacks.method import load_method, read_method_settings
 from squeezed.attacks.ni_fgsm import NIFGSMSettings, ni_fgsm
 from squeezed.attacks.victim import Victim
 from squeezed.foundation.errors import UserError
-from tests.attacks.networks import Linear, nearest_in_box, network_and_images
+from tests.attacks.networks import Linear, Scaled, nearest_in_box, network_and_images
 
 APGD = APGDSettings(norm="l2", budget=0.3, steps=20, near_classes=3)
 NI = NIFGSMSettings(budget=0.05, steps=10, momentum=1.0, scales=1)
@@ -64,15 +64,6 @@ def test_of_a_linear_classifier_it_fools_what_the_budget_allows(norm: Any, budge
     moved = lengths(found.best - images, norm)
     assert (moved <= budget + 1e-5).all() and (moved[~found.success] == 0).all()
     assert (victim.logits(found.best).argmax(dim=1) != labels)[found.success].all()
-
-
-class Scaled(nn.Module):
-    def __init__(self, network: nn.Module, factor: float) -> None:
-        super().__init__()
-        self.network, self.factor = network, factor
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.factor * self.network(images)
 
 
 def test_it_fools_what_a_minimum_norm_attack_says_can_be_fooled() -> None:

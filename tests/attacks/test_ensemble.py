@@ -16,7 +16,14 @@ from squeezed.attacks.line_search import FARTHEST, nearest_on_line, transferred
 from squeezed.attacks.objective import Margin
 from squeezed.attacks.victim import Victim
 from squeezed.foundation.errors import UserError
-from tests.attacks.networks import Linear, nearest_in_box, network_and_images, protocol, small_twin
+from tests.attacks.networks import (
+    Linear,
+    Scaled,
+    nearest_in_box,
+    network_and_images,
+    protocol,
+    small_twin,
+)
 
 DDN = DDNSettings(steps=50, init_epsilon=1.0, gamma=0.05, scale_free=True)
 SETTINGS = EnsembleSettings(
@@ -29,17 +36,6 @@ SETTINGS = EnsembleSettings(
     transferred=True,
     refining_steps=20,
 )
-
-
-class Scaled(nn.Module):
-    """A network with multiplied logits."""
-
-    def __init__(self, network: nn.Module, factor: float) -> None:
-        super().__init__()
-        self.network, self.factor = network, factor
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.factor * self.network(images)
 
 
 def lengths(images: Tensor, adversarial: Tensor) -> Tensor:

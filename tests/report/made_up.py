@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from squeezed.foundation.results import write_result
+from squeezed.reporting.experiment import Experiment
 from squeezed.statistics.intervals import wilson_interval
 
 VARIANTS = (
@@ -348,6 +349,24 @@ class MadeUp:
 
 def _triple(name: str, value: float, half: float) -> dict[str, float]:
     return {name: value, f"{name}_low": value - half, f"{name}_high": value + half}
+
+
+def drawn(
+    seeds: tuple[int, ...],
+    variants: list[str],
+    records: dict[tuple[int, str, str], dict[str, Any]],
+    frames: dict[Path, pd.DataFrame | None],
+) -> Experiment:
+    """An experiment of drawn results, on no disk, whose attack `hard` is diagnosed."""
+    return Experiment(
+        "drawn",
+        seeds,
+        variants,
+        Path("/nowhere"),
+        settings={"attacks": {"hard": {}}, "diagnostics": {"attack": "hard"}},
+        records=records,
+        frames_read=frames,
+    )
 
 
 def paper_like() -> MadeUp:

@@ -17,7 +17,7 @@ from squeezed.reporting.table_transfer import transfer_table
 from squeezed.reporting.tables import Cell, Table
 from squeezed.reporting.vocabulary import in_words
 from tests.report.browser import Browser
-from tests.report.made_up import VARIANTS, paper_like, settings_of
+from tests.report.made_up import VARIANTS, drawn, paper_like, settings_of
 from tests.report.test_true_sentences import named
 
 OTHERS = ["alpha", "beta", "gamma_2", "delta"]
@@ -55,16 +55,7 @@ def matrices(draw: st.DrawFn) -> Experiment:
             frames[path] = pd.DataFrame(rows) if rows else None
             if draw(st.booleans()):
                 records[seed, variant, "attack_hard"] = {"success_rate": 1.0, "n_attackable": n}
-    sections = {"attacks": {"hard": {}}, "diagnostics": {"attack": "hard"}}
-    return Experiment(
-        "drawn",
-        seeds,
-        variants,
-        Path("/nowhere"),
-        settings=sections,
-        records=records,
-        frames_read=frames,
-    )
+    return drawn(seeds, variants, records, frames)
 
 
 @settings(max_examples=25, deadline=None)

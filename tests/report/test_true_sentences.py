@@ -20,6 +20,7 @@ from squeezed.reporting.summary import answer, changed_sentence, do_not_believe
 from squeezed.reporting.tables import Cell
 from squeezed.reporting.vocabulary import in_words
 from squeezed.reporting.wording import interval, megabytes, with_spread
+from tests.report.made_up import drawn
 
 VARIANTS = ["baseline", "alpha", "beta", "gamma_2", "delta", "epsilon"]
 share = st.floats(0, 1)
@@ -103,16 +104,7 @@ def experiments(draw: Draw) -> Experiment:
                 path = Path(f"/nowhere/seed{seed}/{variant}/attack_hard_images.csv")
                 frames[path] = lengths(1.0 if variant == "baseline" else factor, noise, seed)
                 records[seed, variant, "diagnostics"] = {"reliable": reliable, "reason": "why"}
-    sections = {"attacks": {"hard": {}}, "diagnostics": {"attack": "hard"}}
-    return Experiment(
-        "drawn",
-        seeds,
-        variants,
-        Path("/nowhere"),
-        settings=sections,
-        records=records,
-        frames_read=frames,
-    )
+    return drawn(seeds, variants, records, frames)
 
 
 def scaled(record: dict[str, Any], by: float) -> dict[str, Any]:
