@@ -11,9 +11,6 @@ from typing import Any
 from squeezed.foundation.errors import UserError, printable
 from squeezed.foundation.exhaustion import exhausted
 
-KEPT_BACK_BYTES = 2**22
-"""What is left to say that the memory is used up; nothing writes to it, so that it costs none."""
-
 
 def settings_json(text: str) -> dict[str, Any]:
     """Parse a script's `--settings`: the rule's own sections of the configuration, as JSON.
@@ -53,7 +50,6 @@ def script_main(main: Callable[[], None]) -> Callable[[], None]:
 
     Any other error is a mistake of ours, whose traceback is wanted.
     """
-    kept_back = [bytearray(KEPT_BACK_BYTES)]
 
     @functools.wraps(main)
     def guarded() -> None:
@@ -61,7 +57,6 @@ def script_main(main: Callable[[], None]) -> Callable[[], None]:
         try:
             main()
         except Exception as error:
-            kept_back.clear()
             sentence = sentence_of(error)
             if sentence is None:
                 raise
