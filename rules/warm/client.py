@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 VARIABLE = "SQUEEZED_WARM"
 """The path of the warm process's socket; `off` set by a person means that there is none."""
@@ -38,7 +39,7 @@ def _forked(path: str, command: list[str]) -> int | None:
         "command": command,
         "client": os.getpid(),
         "executable": sys.executable,
-        "folder": os.getcwd(),  # noqa: PTH109 - pathlib takes longer to load than all of this
+        "folder": str(Path.cwd()),
         "environment": dict(os.environ),
         "umask": _umask(),
     }

@@ -16,6 +16,7 @@ from squeezed.foundation.exhaustion import exhausted
 from squeezed.foundation.memory import available_memory
 from tests import PROJECT
 from tests.made_sources import class_files, dataset_settings, write_folder
+from tests.mounting import PRIVATE, require_mounts
 
 
 def raised(error):
@@ -186,11 +187,8 @@ def test_a_job_under_limits_says_one_sentence_and_the_next_run_goes_on(
 def test_a_disk_that_takes_no_more_is_named(tmp_path, options, sentence):
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = ["unshare", "-rm", "sh", "-c"]
-    mount = f"mount -t tmpfs -o {options} tmpfs {place} && exec"
-    if subprocess.run([*mounted, f"{mount} true"], check=False, capture_output=True).returncode:
-        pytest.skip("this machine lets nobody mount a disk")
-    first = [*mounted, f'{mount} "$@"', "sh"]
+    require_mounts()
+    first = [*PRIVATE, f'mount -t tmpfs -o {options} tmpfs {place} && exec "$@"', "sh"]
     outcome = prepare(tmp_path, place=place, first=first)
     assert_refused_and_goes_on(tmp_path, outcome, sentence)
 

@@ -17,6 +17,7 @@ from tests import PROJECT
 from tests.configuration.test_recipes import experiment
 from tests.made_sources import class_files, dataset_settings, write_folder
 from tests.matrix import matrix
+from tests.mounting import PRIVATE, require_mounts
 from tests.report.made_up import paper_like
 
 ARCHITECTURE = {
@@ -57,8 +58,6 @@ if what == "RLIMIT_AS":
 resource.setrlimit(getattr(resource, what), (most, most))
 main()
 """
-PRIVATE = ("unshare", "-rm", "sh", "-c")
-"""A process that may mount disks, which nobody else sees."""
 MOUNTED = """
 mount -t tmpfs -o $1 tmpfs "$2"; dd if=/dev/zero of="$2/filler" bs=4k 2>/dev/null
 shift 2; exec "$@"
@@ -265,13 +264,6 @@ def shop(tmp_path_factory):
     return Shop(tmp_path_factory.mktemp("shop"))
 
 
-@functools.cache
-def mounts() -> bool:
-    """Whether this machine lets us mount a disk."""
-    tried = subprocess.run([*PRIVATE, "mount -t tmpfs x /mnt"], check=False, capture_output=True)
-    return tried.returncode == 0
-
-
 def test_every_script_that_computes_is_a_kind():
     """Those that are left out read and write as their neighbours do."""
     scripts = {path.stem for path in (PROJECT / "scripts").glob("*.py")}
@@ -283,8 +275,8 @@ def test_every_script_that_computes_is_a_kind():
 @pytest.mark.parametrize("kind", matrix(list(KINDS), "prepare", "report"))
 def test_what_ran_out_is_said_and_the_next_run_goes_on(shop, tmp_path, kind, limit):
     limits, sentence = LIMITS[limit]
-    if "disk" in limits and not mounts():
-        pytest.skip("this machine lets nobody mount a disk")
+    if "disk" in limits:
+        require_mounts()
     done = shop.run(kind, tmp_path, **limits)
     if limit == "little memory" and done.returncode == 0:
         return  # what was freed before was enough
