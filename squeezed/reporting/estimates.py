@@ -125,10 +125,14 @@ def share(experiment: Experiment, variant: str, analysis: str, name: str) -> Est
     counts = experiment.values(variant, analysis, "n_images")
     if found is None or not counts or (found.low is not None and IMAGES in found.basis):
         return found
-    n = int(next(iter(counts.values())))
-    low, high = wilson_interval(round(found.value * n), n)
-    wilson = Estimate(found.value, low, high, None, f"{n:,} {IMAGES} {OF_ONE_NETWORK}", n)
+    wilson = share_of_one_network(found.value, int(next(iter(counts.values()))))
     return wilson if found.n < 2 else with_images(found, [wilson])
+
+
+def share_of_one_network(value: float, n: int) -> Estimate:
+    """Return a share of `n` images, with Wilson's interval."""
+    low, high = wilson_interval(round(value * n), n)
+    return Estimate(value, low, high, None, f"{n:,} {IMAGES} {OF_ONE_NETWORK}", n)
 
 
 IMAGES, REPEATS, SEEDS = "images", "repeats", "seeds"
@@ -235,9 +239,7 @@ def share_of_images(
     if crossed is not None or not by_seed:
         return crossed
     images = next(iter(by_seed.values()))
-    n, count = len(images), int(images.sum())
-    low, high = wilson_interval(count, n)
-    return Estimate(count / n, low, high, None, f"{n:,} {IMAGES} {OF_ONE_NETWORK}", n)
+    return share_of_one_network(int(images.sum()) / len(images), len(images))
 
 
 def _difference(by_seed: Mapping[int, pd.Series]) -> Estimate | None:

@@ -5,17 +5,15 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from squeezed.reporting.estimates import (
-    IMAGES,
-    OF_ONE_NETWORK,
     Estimate,
     over_seeds,
+    share_of_one_network,
     with_images,
 )
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.tables import Cell, Column, Table
 from squeezed.reporting.vocabulary import in_words
 from squeezed.reporting.wording import NONE, bare, percent, times, with_interval
-from squeezed.statistics.intervals import wilson_interval
 
 FILE = "transfer.csv"
 HEAT = (1.05, 1.15, 1.3, 1.6, 2.5)
@@ -79,11 +77,7 @@ def _estimated(
     shares = {seed: share for seed, share in shares.items() if counts.get(seed)}
     if not shares:
         return {}
-    by_seed = []
-    for seed, share in shares.items():
-        n = int(counts[seed])
-        low, high = wilson_interval(round(share * n), n)
-        by_seed.append(Estimate(share, low, high, None, f"{n:,} {IMAGES} {OF_ONE_NETWORK}", n))
+    by_seed = [share_of_one_network(share, int(counts[seed])) for seed, share in shares.items()]
     mean = over_seeds(shares)
     assert mean is not None
     return {pair: with_images(mean, by_seed) if len(by_seed) > 1 else by_seed[0]}
