@@ -42,7 +42,7 @@ def paper_arrangement(
     """
     if not is_rounded(twin):
         return {}
-    victim = Victim(twin, device=device, straight_through=False)
+    victim = Victim(twin, device=device, straight_through=False, images=max(1, len(images)))
     share = share_without_gradient(victim, images, labels)
     moved = None
     if len(images):

@@ -83,6 +83,12 @@ class ConfiguredAttack:
         """Whether the attack begins with what fools another model, too."""
         return bool(getattr(self.method_settings, "transferred", False))
 
+    @property
+    def smooths(self) -> bool:
+        """Whether it, or a part of it, follows gradients that are averaged over noise."""
+        smoothed = getattr(self.method_settings, "smoothed", self.method_settings)
+        return self.settings.straight_through and getattr(smoothed, "noise_draws", 0) > 0
+
     def doubled(self) -> "ConfiguredAttack":
         """Return the same attack with twice the steps."""
         return replace(self, method_settings=self.method_settings.doubled())

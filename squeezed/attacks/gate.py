@@ -46,7 +46,7 @@ def failures(checks: Mapping[str, Any]) -> list[str]:
 
     Args:
         checks: the fields that `squeezed.attacks.diagnostics` measures. A check that could not be
-            made (None) fails, except the transfer where there is no other variant, and DDN where it
+            made (None) fails, except the transfer where there is no other variant, and a rival that
             is a part of the attack.
     """
     found = []
@@ -120,7 +120,7 @@ def failures(checks: Mapping[str, Any]) -> list[str]:
         )
         for name, words in RIVALS.items():
             share = checks[f"{name}_shortened"]
-            if name in ("rival", "transfer") and share is None:
+            if name != "doubled_steps" and share is None:
                 continue  # it is a part of the attack, or there is no other variant
             at_most(
                 f"{name}_shortened",

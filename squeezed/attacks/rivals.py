@@ -49,11 +49,12 @@ def rivals(
         device: where to compute.
 
     Returns:
-        For `doubled_steps` (the same attack with twice the steps), `rival` (DDN, where it is no
-        part of the attack) and `smoothed` (DDN along gradients averaged over noise as long as its
-        radius): `{name}_shortened`, the share of images on which a clearly shorter change is
-        found, and `{name}_ratio`, the median of what it found over the median shown, both over the
-        images that both fool. `n_again` is n. None where there is nothing to compare.
+        For `doubled_steps` (the same attack with twice the steps), `rival` (DDN) and `smoothed`
+        (DDN along gradients averaged over noise as long as its radius): `{name}_shortened`, the
+        share of images on which a clearly shorter change is found, and `{name}_ratio`, the median
+        of what it found over the median shown, both over the images that both fool. `n_again` is
+        n. None where there is nothing to compare, and for what is a part of the attack: that ran
+        with twice the steps.
     """
     names = ("doubled_steps", "rival", "smoothed")
     found: dict[str, Any] = {"n_again": len(images)}
@@ -64,13 +65,12 @@ def rivals(
     plain = Victim(
         model, device=device, rows=rows, straight_through=attack.settings.straight_through
     )
-    straight = Victim(model, device=device, rows=rows)
-    again = {
-        "doubled_steps": attack.doubled().run(plain, images, shown.label, starts=starts),
-        "smoothed": ddn(straight, images, shown.label, SMOOTHED),
-    }
-    if attack.settings.method not in WITH_DDN:  # else it was doubled
+    again = {"doubled_steps": attack.doubled().run(plain, images, shown.label, starts=starts)}
+    if attack.settings.method not in WITH_DDN:
         again["rival"] = ddn(plain, images, shown.label, PLAIN)
+    if not attack.smooths:
+        straight = Victim(model, device=device, rows=rows)
+        again["smoothed"] = ddn(straight, images, shown.label, SMOOTHED)
     for name, attacked in again.items():
         found |= _compared(name, shown.l2, _distances(images, attacked))
     return found

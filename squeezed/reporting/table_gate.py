@@ -95,8 +95,9 @@ CHECKS = (
 
 def gate_table(experiment: Experiment) -> Table | None:
     """Return the diagnostics of every variant that has them, or None."""
+    made = [check for check in CHECKS if _is_made(experiment, check)]
     columns = [Column("verdict", "Verdict", "What the gate finds")]
-    columns += [Column(check.key, check.label, check.title, percent) for check in CHECKS]
+    columns += [Column(check.key, check.label, check.title, percent) for check in made]
     rows, flat = [], []
     reasons: dict[str, list[str]] = {}
     for variant in experiment.variants:
@@ -106,7 +107,7 @@ def gate_table(experiment: Experiment) -> Table | None:
             continue
         reason = unreliable_reason(experiment, variant)
         verdict = Cell("reliable" if reason is None else "unreliable", float(reason is None))
-        rows.append((variant, [verdict, *(_cell(experiment, variant, c) for c in CHECKS)]))
+        rows.append((variant, [verdict, *(_cell(experiment, variant, c) for c in made)]))
         flat += [{"experiment": experiment.name, "variant": variant, **one} for one in known]
         if reason is not None:
             reasons.setdefault(reason, []).append(in_words(variant))
@@ -119,6 +120,11 @@ def gate_table(experiment: Experiment) -> Table | None:
     frame = pd.DataFrame(flat).drop(columns=["measured", "provenance"], errors="ignore")
     notes = [f"{listed(names)}{_after(reason)}" for reason, names in reasons.items()]
     return Table("gate", columns, rows, frame, notes)
+
+
+def _is_made(experiment: Experiment, check: Check) -> bool:
+    """Return whether any variant has it: what is a part of the attack is no check of it."""
+    return any(experiment.values(variant, ANALYSIS, check.key) for variant in experiment.variants)
 
 
 def _after(reason: str) -> str:

@@ -23,13 +23,13 @@ from tests.attacks.networks import protocol
 from tests.matrix import matrix
 
 FAST = ("logits_times_10", "ripple", "steep_stairs", "misled")
-DDN = DDNSettings(steps=40, init_epsilon=1.0, gamma=0.05, scale_free=True)
+DDN = DDNSettings(steps=30, init_epsilon=1.0, gamma=0.05, scale_free=True)
 ATTACK = ConfiguredAttack(
     AttackSettings("ensemble", zoo.ATTACKED, 0, zoo.ATTACKED, "untargeted", True, "fp32"),
     EnsembleSettings(
         ddn=DDN,
-        near_classes=3,
-        smoothed=replace(DDN, steps=20, noise_draws=1),
+        near_classes=2,
+        smoothed=replace(DDN, steps=10, noise_draws=1),
         carlini_wagner=protocol(
             iterations=20, learning_rate=0.2, search_steps=1, abort_early=True, scale_free=True
         ),
@@ -37,7 +37,7 @@ ATTACK = ConfiguredAttack(
         refining_steps=20,
     ),
 )
-SETTINGS = DiagnosticsSettings("strong", 24, 30, 0.1, square_queries=50, noise_draws=2)
+SETTINGS = DiagnosticsSettings("strong", 20, 30, 0.1, square_queries=50, noise_draws=2)
 
 
 def attacked(model: nn.Module) -> tuple[Victim, StoredAttack]:

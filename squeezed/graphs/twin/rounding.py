@@ -20,17 +20,39 @@ class _StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: torch.Tensor, scale: torch.Tensor, low: torch.Tensor, high: torch.Tensor
+        ctx: Any,
+        x: torch.Tensor,
+        scale: torch.Tensor,
+        zero_point: torch.Tensor | None,
+        low: float,
+        high: float,
     ) -> torch.Tensor:
-        rounded = torch.div(x, scale).round_()
-        clamped = rounded.clamp(low, high)
-        ctx.save_for_backward(rounded == clamped)
-        return clamped.mul_(scale)
+        integers = _integers(x, scale, zero_point)
+        ctx.save_for_backward(integers)
+        # Halves, for the derivative of this clamp is zero on the bounds, too.
+        ctx.low, ctx.high = low - 0.5, high + 0.5
+        return _dequantized(integers.clamp(low, high), scale, zero_point)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
-        (inside,) = ctx.saved_tensors
-        return gradient * inside, None, None, None
+        # A quarter of the time of a comparison and a product with what is true.
+        (integers,) = ctx.saved_tensors
+        inside = torch.ops.aten.hardtanh_backward(gradient, integers, ctx.low, ctx.high)
+        return inside, None, None, None, None
+
+
+def _integers(
+    x: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor | None
+) -> torch.Tensor:
+    rounded = torch.div(x, scale).round_()
+    return rounded if zero_point is None else rounded.add_(zero_point)
+
+
+def _dequantized(
+    integers: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor | None
+) -> torch.Tensor:
+    """Return the numbers that integers stand for, in their place."""
+    return (integers if zero_point is None else integers.sub_(zero_point)).mul_(scale)
 
 
 class _Rounding(nn.Module):
@@ -40,12 +62,19 @@ class _Rounding(nn.Module):
     """Whether gradients pass as if nothing had been rounded; else they are the true ones: zero."""
 
     def _round(
-        self, x: torch.Tensor, scale: torch.Tensor, low: torch.Tensor, high: torch.Tensor
+        self,
+        x: torch.Tensor,
+        scale: torch.Tensor,
+        zero_point: torch.Tensor | None,
+        low: float,
+        high: float,
     ) -> torch.Tensor:
+        """Round to integers from `low` to `high`; None is a zero point of 0."""
         if self.straight_through and torch.is_grad_enabled() and x.requires_grad:
-            result: torch.Tensor = _StraightThrough.apply(x, scale, low, high)
+            result: torch.Tensor = _StraightThrough.apply(x, scale, zero_point, low, high)
             return result
-        rounded = torch.div(x.detach(), scale).round_().clamp_(low, high).mul_(scale)
+        integers = _integers(x.detach(), scale, zero_point).clamp_(low, high)
+        rounded = _dequantized(integers, scale, zero_point)
         if torch.is_grad_enabled() and x.requires_grad:  # a gradient all the same, which is zero
             return rounded + 0 * x
         return rounded
@@ -56,8 +85,6 @@ class FakeQuantize(_Rounding):
 
     scale: torch.Tensor
     zero_point: torch.Tensor
-    low: torch.Tensor
-    high: torch.Tensor
 
     def __init__(
         self, scale: torch.Tensor, zero_point: torch.Tensor, quant_min: int, quant_max: int
@@ -74,12 +101,15 @@ class FakeQuantize(_Rounding):
         self.quant_min, self.quant_max = quant_min, quant_max
         self.register_buffer("scale", scale)
         self.register_buffer("zero_point", zero_point)
-        self.register_buffer("low", quant_min - zero_point, persistent=False)
-        self.register_buffer("high", quant_max - zero_point, persistent=False)
+        # A single zero point is taken off the bounds, not added to and off each number.
+        self.offset = float(zero_point) if zero_point.numel() == 1 else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the numbers of the grid that are nearest to `x`."""
-        return self._round(x, self.scale, self.low, self.high)
+        if self.offset is None:
+            return self._round(x, self.scale, self.zero_point, self.quant_min, self.quant_max)
+        low, high = self.quant_min - self.offset, self.quant_max - self.offset
+        return self._round(x, self.scale, None, low, high)
 
     def extra_repr(self) -> str:
         """Return the range and, where there is only one, the scale."""
@@ -96,7 +126,7 @@ class DynamicFakeQuantize(_Rounding):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the numbers of the grid that are nearest to `x`."""
         scale, zero_point = dynamic_grid(x.detach(), self.range_of_each_image)
-        return self._round(x, scale, -zero_point, ONE_BYTE - zero_point)
+        return self._round(x, scale, zero_point, 0, ONE_BYTE)
 
 
 def dynamic_grid(
