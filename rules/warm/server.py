@@ -1,11 +1,12 @@
-"""The warm process of a run: loads libraries, then forks a child for each job that asks.
+"""The warm process of a run: loads libraries, and forks a child for each job that asks.
 
     python rules/warm/server.py LISTENER ALIVE FOLDER LIBRARY...
 
 Started by Snakemake (`rules.warm.start`) with the descriptors of a listening socket and of a pipe
-that closes when Snakemake ends, however it ends. Loads no module of this project: children load
-those, so that they run the code as it is when they start. Forks only while it has a single thread,
-and only for jobs in its own environment, but for what Snakemake sets for each; others are declined.
+that closes when Snakemake ends, however it ends. It loads a library whenever nobody asks: who comes
+early loads the rest on his own. It loads no module of this project: children do that, so that they
+run the code as it is when they start. Forks only while it has a single thread, and only for jobs in
+its own environment, but for what Snakemake sets for each; others are declined.
 """
 
 import atexit
@@ -23,7 +24,8 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,7 @@ class Server:
     """Forks children until Snakemake has ended and they have, too."""
 
     def __init__(
-        self, listener: socket.socket, alive: int, folder: Path, environment: dict[str, str]
+        self, listener: socket.socket, alive: int, folder: Path, libraries: Sequence[str]
     ) -> None:
         """Serve who connects.
 
@@ -66,10 +68,12 @@ class Server:
             listener: a listening socket.
             alive: the reading end of a pipe whose other end only Snakemake holds.
             folder: in which a file with the name of a client's process holds that of its job.
-            environment: before libraries were loaded, which set variables themselves.
+            libraries: to load, in this order.
         """
         self.listener, self.alive, self.folder = listener, alive, folder
-        self.environment = environment
+        self.libraries = deque(libraries)
+        # Libraries set variables themselves.
+        self.environment = dict(os.environ)
         self.jobs: dict[int, tuple[socket.socket, Path]] = {}
         self.killing: float | None = None
         self.woken, self.wakes = os.pipe()
@@ -89,7 +93,10 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.set_wakeup_fd(self.wakes, warn_on_full_buffer=False)
         while self.killing is None or self.jobs:
-            for key, _ in self.selector.select(None if self.killing is None else 1.0):
+            asked = self.selector.select(self._patience())
+            if not asked and self.libraries:
+                self._load(self.libraries.popleft())
+            for key, _ in asked:
                 if key.fileobj is self.listener:
                     child = self._accept()
                     if child is not None:
@@ -108,6 +115,16 @@ class Server:
             if self.killing is not None and time.monotonic() > self.killing:
                 self._tell(signal.SIGKILL, self.jobs)
         return None
+
+    def _patience(self) -> float | None:
+        if self.killing is not None:
+            return 1.0
+        return 0.0 if self.libraries else None
+
+    def _load(self, library: str) -> None:
+        importlib.import_module(library)
+        # What is there now is never garbage: collecting would copy its pages into each child.
+        gc.freeze()
 
     def _accept(self) -> tuple[Request, list[int]] | None:
         connection, _ = self.listener.accept()
@@ -151,6 +168,9 @@ class Server:
 
     def _leave(self) -> None:
         """Let go, in a child, of what is the server's."""
+        for name, value in self.environment.items():
+            if os.environ.get(name) == value:
+                del os.environ[name]  # each job brings its own
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, INTERRUPTED)
@@ -181,8 +201,13 @@ class Server:
             os.kill(job, number)
 
 
-def become(request: Request, streams: list[int]) -> dict[str, Any]:
+def become(request: Request, streams: list[int], bytecode: Path) -> dict[str, Any]:
     """Make a child what a Python of its own would be that was started with the request's command.
+
+    Args:
+        request: what it was asked for.
+        streams: its standard input, output and error.
+        bytecode: a folder for compiled modules, where they may not lie beside their sources.
 
     Returns:
         The namespace of its `__main__`.
@@ -198,6 +223,8 @@ def become(request: Request, streams: list[int]) -> dict[str, Any]:
     sys.stdout.reconfigure(line_buffering=os.isatty(1))
     os.chdir(request.folder)
     os.umask(request.umask)
+    if sys.dont_write_bytecode:  # for the user's folders: each job would compile the project anew
+        sys.dont_write_bytecode, sys.pycache_prefix = False, str(bytecode)
     # What libraries set when they were loaded stays.
     for name, value in request.environment.items():
         os.environ.setdefault(name, value)
@@ -226,19 +253,10 @@ def main() -> tuple[Request, list[int]] | None:
     """Load and serve."""
     listener, alive, folder, *libraries = sys.argv[1:]
     del sys.path[0]  # this file's folder
-    environment = dict(os.environ)
     # A terminal's Ctrl-C is for the jobs; Snakemake's end is this process's.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for library in libraries:
-        importlib.import_module(library)
-    # What is there now is never garbage: collecting would copy its pages into each child.
-    gc.collect()
-    gc.freeze()
-    for name, value in environment.items():
-        if os.environ.get(name) == value:
-            del os.environ[name]  # each job brings its own
     listening = socket.socket(fileno=int(listener))
-    child = Server(listening, int(alive), Path(folder), environment).serve()
+    child = Server(listening, int(alive), Path(folder), libraries).serve()
     if child is None:
         shutil.rmtree(folder, ignore_errors=True)
     return child
@@ -276,7 +294,7 @@ def end(error: BaseException | None) -> None:
 if __name__ == "__main__":
     asked = main()
     if asked is not None:
-        namespace = become(*asked)
+        namespace = become(*asked, bytecode=Path(sys.argv[3]) / "bytecode")
         source = Path(namespace["__file__"])
         raised: BaseException | None = None
         try:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ CLIENT = "rules/warm/client.py"
 SERVER = Path(__file__).with_name("server.py")
 SOCKET = "socket"
 LIBRARIES = (
-    *("numpy", "scipy.stats", "scipy.ndimage", "pandas", "psutil", "tqdm", "PIL.Image"),
-    *("sklearn.metrics", "sklearn.neighbors", "openTSNE", "safetensors.numpy", "threadpoolctl"),
-    *("onnx", "torch", "torchvision", "torch.onnx", "onnxscript", "captum.attr", "torch_pruning"),
+    *("numpy", "psutil", "tqdm", "threadpoolctl", "PIL.Image", "safetensors.numpy"),
+    *("torch", "onnx", "torch.onnx", "onnxscript", "torch.export", "networkx", "torchvision"),
+    *("scipy.stats", "scipy.ndimage", "pandas", "sklearn.metrics", "sklearn.neighbors"),
+    *("captum.attr", "openTSNE", "torch_pruning"),
 )
-"""What jobs load and takes its time. Not onnxruntime: it starts a thread at once, and is quick."""
+"""What jobs load and takes its time, in the order in which a run's jobs do. Not onnxruntime: it
+starts a thread at once, and is quick."""
 WORTH_IT = 3
 """Jobs of a run from which on it is: one start of Python costs less than loading everything."""
 _KEPT: list[int] = []
@@ -79,6 +82,24 @@ def launch(libraries: Sequence[str]) -> tuple[Path, int]:
     return folder, kept
 
 
+class Fork(psutil.Process):
+    """A job, whose memory is looked at ever more rarely.
+
+    The kernel walks over all of its pages for that, those that it shares with the warm process
+    included: twice a second, as Snakemake asks, took a thirtieth of a run's time.
+    """
+
+    _memory: Any = None
+    _due = 0.0
+
+    def memory_full_info(self) -> Any:
+        """Return what was found last, or what is there now where that has doubled its age."""
+        age = time.time() - self.create_time()
+        if self._memory is None or age >= self._due:
+            self._memory, self._due = super().memory_full_info(), 2 * age
+        return self._memory
+
+
 class Shell(psutil.Process):
     """A job's shell, which counts the fork that its client waits for as a child."""
 
@@ -92,7 +113,7 @@ class Shell(psutil.Process):
         for client in [self, *found] if recursive else ():
             note = self._folder / str(client.pid)
             try:
-                fork = psutil.Process(int(note.read_text(encoding="utf-8")))
+                fork = Fork(int(note.read_text(encoding="utf-8")))
                 found += [fork, *fork.children(recursive=True)]
             except (OSError, ValueError, psutil.NoSuchProcess):
                 continue

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -202,6 +203,7 @@ def test_a_process_with_threads_does_not_fork(tmp_path):
     (tmp_path / "starts_a_thread.py").write_text(
         "import threading, time\n"
         "threading.Thread(target=time.sleep, args=(30,), daemon=True).start()\n"
+        "open('loaded', 'w').close()\n"
     )
     script = (
         f"import os; os.environ['PYTHONPATH'] = {str(tmp_path)!r} + os.pathsep + {str(PROJECT)!r}\n"
@@ -210,6 +212,7 @@ def test_a_process_with_threads_does_not_fork(tmp_path):
         "folder, alive = launch(['starts_a_thread'])\n"
         f"os.environ[{VARIABLE!r}] = str(folder / 'socket')\n"
         f"command = [sys.executable, '-I', '-S', {str(PROJECT / CLIENT)!r}, 'job.py']\n"
+        "while not os.path.exists('loaded'): pass\n"
         "print(subprocess.check_output(command, text=True).strip() == str(os.getpid()))\n"
     )
     (tmp_path / "job.py").write_text(WHOSE)
@@ -222,6 +225,20 @@ def test_a_process_with_threads_does_not_fork(tmp_path):
         check=True,
     )
     assert done.stdout == "True\n"
+
+
+def test_modules_are_compiled_once_where_they_may_not_be_written_beside_sources(
+    tmp_path, monkeypatch
+):
+    """As in many images for containers, and each job would compile the project anew."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    warm = Warm(tmp_path)
+    try:
+        cached = Path(warm.run("import beside; print(beside.__cached__)").stdout.strip())
+        assert cached.is_relative_to(warm.folder) and cached.is_file()
+        assert not list(tmp_path.rglob("*.pyc"))
+    finally:
+        warm.close()
 
 
 def test_code_is_as_it_is_when_a_job_starts(warm):

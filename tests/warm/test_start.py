@@ -12,7 +12,7 @@ import pytest
 
 from rules.warm import start as module
 from rules.warm.client import VARIABLE
-from rules.warm.start import CLIENT, SOCKET, WORTH_IT, start
+from rules.warm.start import CLIENT, SOCKET, WORTH_IT, Fork, start
 from tests import PROJECT
 from tests.workflow.workspace import Workspace, differences
 
@@ -39,6 +39,18 @@ def started(monkeypatch, tmp_path):
     monkeypatch.setattr(module.atexit, "register", lambda *_, **__: None)
     monkeypatch.setenv(VARIABLE, "of a run that is over")
     return launched
+
+
+def test_memory_is_looked_at_again_when_a_job_has_doubled_its_age(monkeypatch):
+    looked = []
+    monkeypatch.setattr(psutil.Process, "memory_full_info", lambda self: looked.append(1) or now)
+    fork = Fork(os.getpid())
+    began, counts = fork.create_time(), []
+    for now in (0.5, 0.9, 1.1, 2.0, 2.3, 30.0, 59.0):
+        monkeypatch.setattr(module.time, "time", lambda now=now: began + now)
+        assert fork.memory_full_info() <= now
+        counts.append(len(looked))
+    assert counts == [1, 1, 2, 2, 3, 4, 4]
 
 
 def test_a_run_of_several_jobs_has_one(started, tmp_path):
