@@ -13,8 +13,10 @@ import atexit
 import contextlib
 import ctypes
 import gc
+import hashlib
 import importlib
 import json
+import marshal
 import os
 import selectors
 import shutil
@@ -27,6 +29,15 @@ import types
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.machinery import (
+    BYTECODE_SUFFIXES,
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+    SourcelessFileLoader,
+)
 from pathlib import Path
 from typing import Any
 
@@ -223,8 +234,8 @@ def become(request: Request, streams: list[int], bytecode: Path) -> dict[str, An
     sys.stdout.reconfigure(line_buffering=os.isatty(1))
     os.chdir(request.folder)
     os.umask(request.umask)
-    if sys.dont_write_bytecode:  # for the user's folders: each job would compile the project anew
-        sys.dont_write_bytecode, sys.pycache_prefix = False, str(bytecode)
+    if sys.dont_write_bytecode:
+        share_code(bytecode)
     # What libraries set when they were loaded stays.
     for name, value in request.environment.items():
         os.environ.setdefault(name, value)
@@ -238,6 +249,37 @@ def become(request: Request, streams: list[int], bytecode: Path) -> dict[str, An
     main.__file__ = str(Path(script).absolute())
     sys.modules["__main__"] = main
     return main.__dict__
+
+
+def share_code(folder: Path) -> None:
+    """Compile modules once for all jobs, where none may be written beside its source.
+
+    Containers often ask for that (`PYTHONDONTWRITEBYTECODE`), and each job would compile the
+    project anew. What is compiled is kept by its text, so it is never another's.
+    """
+
+    class Loader(SourceFileLoader):
+        def source_to_code(self, data: Any, path: Any, *, _optimize: int = -1) -> types.CodeType:
+            named = hashlib.sha256(os.fsencode(path) + b"\0" + bytes(data)).hexdigest()
+            kept = folder / named
+            with contextlib.suppress(OSError, EOFError, ValueError, TypeError):
+                code: types.CodeType = marshal.loads(kept.read_bytes())
+                return code
+            code = super().source_to_code(data, path, _optimize=_optimize)
+            with contextlib.suppress(OSError):  # a full disk
+                folder.mkdir(exist_ok=True)
+                unfinished = folder / f"{named}.{os.getpid()}"
+                unfinished.write_bytes(marshal.dumps(code))
+                unfinished.rename(kept)
+            return code
+
+    loaders = (
+        (ExtensionFileLoader, EXTENSION_SUFFIXES),
+        (Loader, SOURCE_SUFFIXES),
+        (SourcelessFileLoader, BYTECODE_SUFFIXES),
+    )
+    sys.path_hooks.insert(0, FileFinder.path_hook(*loaders))
+    sys.path_importer_cache.clear()
 
 
 def use_threads(threads: int) -> None:

@@ -1,13 +1,13 @@
 """A job in a fork of the warm process is what it would be in a Python of its own."""
 
 import json
+import marshal
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -234,8 +234,16 @@ def test_modules_are_compiled_once_where_they_may_not_be_written_beside_sources(
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     warm = Warm(tmp_path)
     try:
-        cached = Path(warm.run("import beside; print(beside.__cached__)").stdout.strip())
-        assert cached.is_relative_to(warm.folder) and cached.is_file()
+        compiled = "import beside; print(beside.VALUE)"
+        assert [warm.run(compiled).stdout for _ in range(2)] == ["1\n", "1\n"]
+        (kept,) = (warm.folder / "bytecode").iterdir()
+        other = compile("VALUE = 'kept'", "beside.py", "exec")
+        kept.write_bytes(marshal.dumps(other))
+        assert warm.run(compiled).stdout == "kept\n"
+        kept.write_bytes(b"cut off")
+        assert warm.run(compiled).stdout == "1\n"
+        (tmp_path / "beside.py").write_text("VALUE = 2\n")  # as long as it was, in its second
+        assert warm.run(compiled).stdout == "2\n"
         assert not list(tmp_path.rglob("*.pyc"))
     finally:
         warm.close()
