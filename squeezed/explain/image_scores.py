@@ -88,7 +88,7 @@ def difference_fields(
 ) -> dict[str, float | None]:
     """Return the mean difference to the baseline on the same images, as `{name}_difference`.
 
-    Differences of shares get Agresti and Min's interval, others that of the bootstrap.
+    Differences of shares get Tango's interval, others that of the bootstrap.
 
     Args:
         name: of the score.

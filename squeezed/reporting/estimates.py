@@ -192,7 +192,7 @@ def paired_difference(
 ) -> Estimate | None:
     """Return the mean difference, variant − reference, over the same images.
 
-    One seed: the interval is over the images of these two networks (Agresti and Min's for shares,
+    One seed: the interval is over the images of these two networks (Tango's for shares,
     normal otherwise). Several seeds: over seeds and images (`squeezed.statistics.crossed`).
 
     Args:

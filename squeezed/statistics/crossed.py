@@ -21,6 +21,8 @@ from squeezed.statistics.proportions import wilson_of_share
 FEWEST_RARE = 5
 """Below so many images on the rarer side their correlation between seeds cannot be told: all of an
 image's chance is then taken as shared by the seeds, which makes the interval wider."""
+MANY = 1e12
+"""Images whose chance does not count."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,7 @@ def crossed_share(hits: NDArray[np.floating], confidence: float = 0.95) -> Cross
     parts = _components(hits)
     share, n = parts.value, parts.images
     variance = share * (1 - share)
-    if min(share, 1 - share) * n < FEWEST_RARE:
-        effective = float(n)
-    elif parts.image_error == 0:
-        effective = np.inf
-    else:
-        effective = max(float(n), variance / parts.image_error**2)
+    effective = _effective_images(parts, variance, min(share, 1 - share) * n)
     low, high = wilson_of_share(share, effective, confidence)
     worst, best = share, share
     if variance > 0:
@@ -98,6 +95,9 @@ def crossed_share_difference(
 ) -> CrossedEstimate:
     """Return a difference of paired shares and its interval over seeds and images.
 
+    The images' part is Tango's interval of as many independent images as would give the variance
+    that the seeds share, as `crossed_share` has Wilson's.
+
     Args:
         changes: shape (seeds, images): 1 where only the second classifier is right, -1 where only
             the first is, else 0; not-a-number where a seed lacks an image.
@@ -110,14 +110,18 @@ def crossed_share_difference(
     if not np.isin(changes[~np.isnan(changes)], (-1.0, 0.0, 1.0)).all():
         raise ValueError("a change of a paired share is -1, 0 or 1")
     parts = _components(changes)
-    half_of_images = _image_half(parts, confidence)
-    gained = float(np.nansum(changes > 0)) / parts.seeds
-    lost = float(np.nansum(changes < 0)) / parts.seeds
-    if gained + lost < FEWEST_RARE:
-        low, high = paired_proportion_interval(round(gained), round(lost), parts.images, confidence)
-        half_of_images = max(half_of_images, (high - low) / 2)
-    half = float(np.hypot(_seed_half(parts, confidence), half_of_images))
-    return _estimate(parts, max(-1.0, parts.value - half), min(1.0, parts.value + half))
+    known = np.count_nonzero(~np.isnan(changes))
+    gained = np.count_nonzero(changes > 0) / known
+    lost = np.count_nonzero(changes < 0) / known
+    variance = gained + lost - (gained - lost) ** 2
+    n = _effective_images(parts, variance, (gained + lost) * parts.images)
+    low, high = paired_proportion_interval(gained * n, lost * n, n, confidence)
+    seed, found = _seed_half(parts, confidence), gained - lost
+    return _estimate(
+        parts,
+        max(-1.0, parts.value - float(np.hypot(seed, found - low))),
+        min(1.0, parts.value + float(np.hypot(seed, high - found))),
+    )
 
 
 def crossed_median(
@@ -205,6 +209,21 @@ def _components(values: NDArray[np.floating]) -> _Components:
         len(values),
         max(1, round(counts.mean())),
     )
+
+
+def _effective_images(parts: _Components, variance: float, rarer: float) -> float:
+    """Return how many independent images would give the variance that the seeds share.
+
+    Args:
+        parts: of the hits or changes.
+        variance: of a single one.
+        rarer: how many images stand on the rarer side, of a seed.
+    """
+    if rarer < FEWEST_RARE or variance <= 0:
+        return float(parts.images)
+    if parts.image_error == 0:
+        return MANY
+    return min(MANY, max(float(parts.images), variance / parts.image_error**2))
 
 
 def _seed_half(parts: _Components, confidence: float) -> float:

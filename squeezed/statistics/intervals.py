@@ -4,6 +4,7 @@ Needs scipy's special functions alone: importing `scipy.stats` takes longer than
 """
 
 import statistics
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,29 +106,45 @@ def normal_p_value(differences: NDArray[np.floating]) -> float:
 
 
 def paired_proportion_interval(
-    gained: int, lost: int, n: int, confidence: float = 0.95
+    gained: float, lost: float, n: float, confidence: float = 0.95
 ) -> Interval:
-    """Return Agresti and Min's interval (2005) of a difference of paired proportions.
+    """Return Tango's score interval (1998) of a difference of paired proportions.
 
-    Wald's interval after adding half an image to each cell of the two-by-two table: unlike Wald's
-    it keeps a width where no image changed sides.
+    It holds the differences that a score test does not refuse, so it keeps a width where no image
+    changed sides (Wilson's then, ± z² / (n + z²)), and covers where few did, all to one side.
 
     Args:
         gained: images that only the second classifier gets right.
         lost: images that only the first gets right.
-        n: all images, at least 1.
+        n: all images, at least 1. Need not be whole, nor are the others: an effective number.
         confidence: of the interval.
 
     Raises:
         ValueError: if the counts do not fit.
     """
-    if n < 1 or gained < 0 or lost < 0 or gained + lost > n:
+    if n < 1 or gained < 0 or lost < 0 or gained + lost > n * (1 + 1e-9):
         raise ValueError(f"{gained} gained and {lost} lost of {n} images cannot be")
-    more, fewer, total = gained + 0.5, lost + 0.5, n + 2.0
-    centre = (more - fewer) / total
-    variance = (more + fewer - (more - fewer) ** 2 / total) / total**2
-    half = _normal_quantile(confidence) * variance**0.5
-    return max(-1.0, centre - half), min(1.0, centre + half)
+    z, found = _normal_quantile(confidence), (gained - lost) / n
+
+    def is_refused(difference: float) -> bool:
+        # The share of images lost that is most likely with this difference (equation 7).
+        linear = (2 * n - gained + lost) * difference - gained - lost
+        product = 8 * n * lost * difference * (1 - difference)
+        root = max(0.0, linear**2 + product) ** 0.5
+        variance = (root - linear) / (2 * n) + difference * (1 - difference)
+        return abs(gained - lost - n * difference) > z * max(0.0, n * variance) ** 0.5
+
+    return _last_kept(is_refused, found, -1.0), _last_kept(is_refused, found, 1.0)
+
+
+def _last_kept(is_refused: Callable[[float], bool], kept: float, refused: float) -> float:
+    """Return how far from what is kept a test goes toward an end before it refuses."""
+    if not is_refused(refused):
+        return refused
+    for _ in range(50):
+        middle = (kept + refused) / 2
+        kept, refused = (kept, middle) if is_refused(middle) else (middle, refused)
+    return kept
 
 
 def mcnemar_p_value(

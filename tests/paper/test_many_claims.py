@@ -253,7 +253,7 @@ def test_a_comparison_of_many_scores_or_rivals_counts_them(tmp_path: Path) -> No
 
 def test_pages_say_what_the_number_of_claims_leaves_open(tmp_path: Path) -> None:
     """An attack that takes 20 points, not surely the 16.9 that the claim is about."""
-    after = {"baseline": 0.703}
+    after = {"baseline": 0.706}
     results = MadeUp(accuracy=dict.fromkeys(VARIANTS, 0.9), paper_after=after).write(
         tmp_path / "results", parts=("attacks",)
     )

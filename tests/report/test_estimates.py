@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import optimize, special, stats
 
 from squeezed.reporting.collection import collect
 from squeezed.reporting.estimates import (
@@ -87,10 +87,34 @@ def test_paired_interval_covers_the_truth_as_often_as_it_says() -> None:
 
 def test_paired_interval_keeps_a_width_without_changes() -> None:
     low, high = paired_proportion_interval(0, 0, 360)
-    assert low == -high
-    assert 0.004 < high < 0.007
+    assert -low == pytest.approx(high) == pytest.approx(1.96**2 / (360 + 1.96**2), rel=1e-4)
     with pytest.raises(ValueError, match="cannot be"):
         paired_proportion_interval(3, 3, 5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 60), st.data())
+def test_paired_interval_ends_where_the_score_test_refuses(n: int, data: st.DataObject) -> None:
+    """Tango's statistic, with the likeliest share of lost images found by search."""
+    gained = data.draw(st.integers(0, n))
+    lost = data.draw(st.integers(0, n - gained))
+
+    def statistic(difference: float) -> float:
+        def unlikelihood(share: float) -> float:
+            cells = np.array([share + difference, share, 1 - 2 * share - difference])
+            counts = np.array([gained, lost, n - gained - lost])
+            return -float(special.xlogy(counts, np.maximum(cells, 1e-300)).sum())
+
+        span = max(0.0, -difference), (1 - difference) / 2
+        share = optimize.minimize_scalar(
+            unlikelihood, bounds=span, method="bounded", options={"xatol": 1e-12}
+        ).x
+        variance = (2 * share + difference - difference**2) / n
+        return float(((gained - lost) / n - difference) / variance**0.5)
+
+    for end, sign in zip(paired_proportion_interval(gained, lost, n), (1, -1), strict=True):
+        if abs(end) < 1 - 1e-9:
+            assert statistic(end) == pytest.approx(sign * 1.96, rel=2e-3)
 
 
 def test_intervals_of_means_agree_where_there_are_many() -> None:
