@@ -9,9 +9,7 @@ from torch import fx
 
 from squeezed.data.dataset import Dataset
 from squeezed.explain.cam import Pictures, attribution_maps
-
-CHANGED_AT_MOST = 24
-"""Images: what the report's gallery shows."""
+from squeezed.explain.selection import choose_changed
 
 
 def changed_maps(
@@ -38,9 +36,7 @@ def changed_maps(
         `changed_{method}` and `changed_baseline_{method}`, float16 (k, H, W) in [0, 1]. Nothing
         where nothing changed.
     """
-    changed = np.flatnonzero(predictions["prediction"] != predictions["baseline_prediction"])
-    order = np.lexsort((predictions["index"][changed], -predictions["confidence"][changed]))
-    chosen = changed[order][:CHANGED_AT_MOST]
+    chosen = choose_changed(predictions)
     if not len(chosen):
         return {}
     indices = predictions["index"][chosen].astype(np.int64)

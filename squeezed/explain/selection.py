@@ -1,6 +1,7 @@
 """Which test images the analyses look at: the same ones for every variant."""
 
 import logging
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from squeezed.data.fitness import MEMBERS
 from squeezed.foundation.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+CHANGED_AT_MOST = 24
+"""Images whose prediction changed, of which maps are made and the report shows a gallery."""
 
 
 def choose_images(
@@ -67,3 +71,15 @@ def _choose(
 def _some(names: list[str], shown: int = 20) -> str:
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
+
+
+def choose_changed(predictions: Mapping[str, NDArray[np.generic]]) -> NDArray[np.int64]:
+    """Return the positions of the changed predictions, those first of which the variant is surest.
+
+    Args:
+        predictions: `index`, `prediction`, `baseline_prediction` and `confidence`, shape (n,).
+    """
+    changed = np.flatnonzero(predictions["prediction"] != predictions["baseline_prediction"])
+    confidence = predictions["confidence"][changed].astype(np.float64)
+    order = np.lexsort((predictions["index"][changed], -confidence))
+    return changed[order][:CHANGED_AT_MOST]

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from squeezed.data.dataset import Dataset
+from squeezed.explain.selection import CHANGED_AT_MOST
 from squeezed.reporting.experiment import Experiment
 from squeezed.reporting.figure_cam import HEAT, CamMaps, cam_maps, scaled
 from squeezed.reporting.thumbnails import sprite_of, thumbnails_of
 from squeezed.reporting.vocabulary import in_words
 
-SHOWN_AT_MOST = 24
-"""Cards, as many of each variant as of the others."""
 ZOOM = 64
 """Side of a picture on the page, in CSS pixels."""
 KINDS = {"broken": "broken", "fixed": "fixed", "other": "wrong in another way"}
@@ -133,9 +132,9 @@ def _in_turn(found: Mapping[str, Sequence[Changed]]) -> list[Changed]:
     """Choose as many of each variant as of the others, and order them by variant."""
     queues = {variant: list(some) for variant, some in found.items()}
     chosen: list[Changed] = []
-    while any(queues.values()) and len(chosen) < SHOWN_AT_MOST:
+    while any(queues.values()) and len(chosen) < CHANGED_AT_MOST:
         for queue in queues.values():
-            if queue and len(chosen) < SHOWN_AT_MOST:
+            if queue and len(chosen) < CHANGED_AT_MOST:
                 chosen.append(queue.pop(0))
     order = list(found)
     return sorted(chosen, key=lambda one: order.index(one.variant))

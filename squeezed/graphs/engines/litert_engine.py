@@ -12,8 +12,7 @@ from squeezed.graphs.foreign.kept import keeps_file, kept
 from squeezed.graphs.foreign.model import ForeignModel
 from squeezed.graphs.foreign.tflite_core import TfliteCore
 from squeezed.graphs.graph_file import read_graph
-
-_LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
+from squeezed.graphs.tflite.layers import LAYERS
 
 
 class LiteRtEngine(InBatches):
@@ -81,7 +80,7 @@ class LiteRtEngine(InBatches):
         names = {d["index"]: d["name"] for d in self._interpreter.get_tensor_details()}
         found = {}
         for operation in self._interpreter._get_ops_details():
-            if operation["op_name"] in _LAYERS:
+            if operation["op_name"] in LAYERS:
                 values, weights = (kinds[index] for index in operation["inputs"][:2])
                 integer = values in ("int8", "uint8") and weights in ("int8", "uint8")
                 found[names[operation["outputs"][0]]] = "int8" if integer else "float32"
