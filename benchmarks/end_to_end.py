@@ -1,24 +1,22 @@
-"""Where the time of a whole run goes: the default run, split by kind of job.
+"""Where the time of a whole run goes, split by kind of job: the digits, own images, a foreign pair.
 
-    python benchmarks/end_to_end.py --output end_to_end.md
+    python benchmarks/end_to_end.py digits own --output end_to_end.md
 
-A clone of the committed tree runs `snakemake` from nothing, in a folder of its own, or `--folder`
-names one in which a run has finished. Seconds and memory are from Snakemake's benchmark record of
-each job; what no job accounts for is planning, starting and waiting. `CPU s` is the time that a
-job's processes computed: where `s` is much larger, the machine was shared with other work.
+A clone of the committed tree runs from nothing, in a folder of its own; or `--folder` names one in
+which a run has finished. `digits` is the default run. `own` is 200 images of 32 pixels in class
+folders (handwritten digits), ResNet-18 and the default variants at the effort `standard`; behind it
+stands the pair, its float and its 8-bit graph as files of others, compared on all 200 images.
 
-The digits on 2026-11-27, two cores of a Zen processor with AVX-512, each job a Python of its own:
-5:36 and 560 CPU s in 72 jobs, of which diagnostics 90, attacks 81, their timing 45, t-SNE 40, maps
-of where a network looks 40, training 33, export 28 and embeddings 27. 40 of the jobs loaded torch.
+Seconds and memory are from Snakemake's benchmark record of each job; what no job accounts for is
+planning, starting and waiting. `CPU s` is the time that a job's processes computed, as Snakemake
+saw it last: where `s` is much larger, the machine was shared with other work.
 
-Since then jobs are forked (`rules.warm`). CPU seconds of single jobs of a tiny experiment as forks
-and as Pythons of their own: embeddings 0.44 and 3.11, an attack 0.66 and 2.96, t-SNE 0.57 and 2.40,
-an evaluation 0.38 and 0.78; the warm process itself takes 6, beside the first job. By that the run
-computes some 150 s less. It has not been timed as a whole yet: the machine was not quiet.
+MEASURED
 """
 
 import argparse
 import csv
+import json
 import os
 import platform
 import subprocess
@@ -26,13 +24,29 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image
+from sklearn.datasets import load_digits
 
 ROOT = Path(__file__).resolve().parent.parent
 SUFFIX = ".benchmark.tsv"
 OF_ATTACKS = "attack_"
 """Records are called by their rule, those of attacks by the attack and those of data by the set."""
+
+PER_CLASS = 20
+OWN: dict[str, Any] = {
+    "run": ["own"],
+    "datasets": {
+        "own": {"source": {"kind": "folder", "path": None}, "resize": 32, "crop": 32},
+    },
+    "experiments": {"own": {"dataset": "own", "architecture": {"name": "resnet18"}}},
+}
 
 
 @dataclass(frozen=True)
@@ -103,40 +117,85 @@ def table(records: list[Record], wall_s: float | None, cores: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def run_afresh(folder: Path, cores: int) -> float:
-    """Clone the committed tree into `folder`, run it, and return the seconds that it took.
+def clone(folder: Path) -> None:
+    """Clone the committed tree into `folder`."""
+    subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
+
+
+def own_images(folder: Path) -> None:
+    """Write handwritten digits as somebody's class folders, and the configuration to run on them.
+
+    Args:
+        folder: a clone.
+    """
+    digits = load_digits()
+    chosen = np.concatenate([np.flatnonzero(digits.target == k)[:PER_CLASS] for k in range(10)])
+    for number, index in enumerate(chosen):
+        part = "test" if number % 5 == 0 else "train"
+        path = folder / "images" / part / str(digits.target[index]) / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        grey = (digits.images[index] * (255 / 16)).round().astype(np.uint8)
+        Image.fromarray(grey).resize((32, 32), Image.Resampling.BILINEAR).save(path)
+    OWN["datasets"]["own"]["source"]["path"] = str(folder / "images")
+    (folder / "config.yaml").write_text(yaml.safe_dump(OWN), encoding="utf-8")
+
+
+def timed(command: Sequence[str | Path], folder: Path) -> float:
+    """Run a command in a clone, and return the seconds that it took.
 
     Raises:
-        subprocess.CalledProcessError: if the run fails.
+        subprocess.CalledProcessError: if it fails.
     """
-    subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     began = time.perf_counter()
-    command = [Path(sys.executable).parent / "snakemake", "--cores", str(cores)]
     subprocess.run(command, cwd=folder, env=environment, check=True)
     return time.perf_counter() - began
 
 
+def compare_pair(folder: Path) -> float:
+    """Compare two graphs of a clone's finished run on own images as files of others.
+
+    Returns:
+        The seconds that it took.
+    """
+    graphs = folder / "models" / "own" / "seed0"
+    words = [sys.executable, folder / "scripts" / "compare.py"]
+    words += ["--original", graphs / "baseline.onnx", "--compressed", graphs / "quantized.onnx"]
+    return timed([*words, "--images", folder / "images" / "train"], folder)
+
+
 def main() -> None:
-    """Run, or read a run that has finished, and write the table."""
+    """Run, or read a run that has finished, and write the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--folder", type=Path, help="of a run that has finished; left out: run now")
+    parser.add_argument("runs", nargs="*", choices=["digits", "own"], help="default: both")
+    parser.add_argument("--folder", type=Path, help="of a run that has finished, to read instead")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--output", type=Path, help="the table to write (Markdown)")
+    parser.add_argument("--output", type=Path, help="the tables to write (Markdown)")
     arguments = parser.parse_args()
+    texts = [f"{platform.processor() or platform.machine()}, {time.strftime('%Y-%m-%d')}\n"]
+    figures: dict[str, float] = {}
     if arguments.folder:
-        text = table(read_records(arguments.folder / "logs"), None, arguments.cores)
-    else:
+        texts.append(table(read_records(arguments.folder / "logs"), None, arguments.cores))
+    for name in [] if arguments.folder else arguments.runs or ["digits", "own"]:
         with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch) / "run"
-            wall_s = run_afresh(folder, arguments.cores)
-            text = table(read_records(folder / "logs"), wall_s, arguments.cores)
-    text = f"{platform.processor() or platform.machine()}, {time.strftime('%Y-%m-%d')}\n\n{text}"
+            folder = Path(scratch) / name
+            clone(folder)
+            if name == "own":
+                own_images(folder)
+            snakemake = Path(sys.executable).parent / "snakemake"
+            wall_s = figures[name] = timed([snakemake, "--cores", str(arguments.cores)], folder)
+            records = read_records(folder / "logs")
+            texts.append(f"## {name}\n\n{table(records, wall_s, arguments.cores)}")
+            if name == "own":
+                figures["pair"] = compare_pair(folder)
+                texts.append(f"The pair: {figures['pair']:.1f} s.\n")
+    text = "\n".join(texts)
     print(text)
     if arguments.output:
         arguments.output.write_text(text, encoding="utf-8")
+    print(json.dumps({f"{name}_s": round(wall_s, 1) for name, wall_s in figures.items()}))
 
 
 if __name__ == "__main__":

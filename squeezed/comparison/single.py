@@ -14,6 +14,7 @@ from squeezed.comparison.pair import Reading, open_together
 from squeezed.comparison.pictures import Pictures
 from squeezed.comparison.preprocessing_check import PreprocessingCheck, checked_on_some
 from squeezed.comparison.tables import COLUMNS, share_row
+from squeezed.comparison.wording import milliseconds
 from squeezed.statistics.intervals import normal_interval, wilson_interval
 
 
@@ -130,11 +131,11 @@ def _said_of_answers(summary: pd.DataFrame, answers: OwnAnswers) -> list[str]:
     return said
 
 
-def _said_of_file(path: Path, composition: Composition, milliseconds: float) -> list[str]:
+def _said_of_file(path: Path, composition: Composition, latency_ms: float) -> list[str]:
     layers = len(composition.layers)
     stored, executed = composition.stored_float, composition.executed_float
     return [
         f"{path.name} has {layers} layers with weights and {composition.parameters:,} parameters; "
         f"{layers - stored} of the layers are stored in 8 bits or fewer, and its engine executes "
-        f"{layers - executed} in integers. One image takes {milliseconds:.2f} ms."
+        f"{layers - executed} in integers. One image takes {milliseconds(latency_ms)}."
     ]

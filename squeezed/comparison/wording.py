@@ -9,6 +9,9 @@ from squeezed.statistics.comparisons import LEVEL
 SLOWER = 1.05
 """Times the original's latency from which a sentence says so."""
 
+LARGER = 1.005
+"""Times the original's size from which a sentence says so: below, it would read 1.00."""
+
 NOTEWORTHY = 0.95
 """Share of the parameters below which a sentence says that some are gone; rounding zeroes a few."""
 
@@ -83,6 +86,11 @@ def sentences_on_divergence(divergence: pd.DataFrame) -> list[str]:
     ]
 
 
+def milliseconds(value: float) -> str:
+    """Return a time with three digits: two that differ by `SLOWER` do not read alike."""
+    return f"{value:.0f} ms" if value >= 100 else f"{value:.3g} ms"
+
+
 def sentences_on_files(files: pd.DataFrame) -> list[str]:
     """Say in words what a user would not expect of a compressed file."""
     original, compressed = (files.iloc[k] for k in (0, 1))
@@ -101,12 +109,13 @@ def sentences_on_files(files: pd.DataFrame) -> list[str]:
             "computes them in float."
         )
     ratio = float(compressed["size_bytes"] / original["size_bytes"])
-    if ratio > 1:
+    if ratio >= LARGER:
         said.append(f"The file is {ratio:.2f} times as large as the original.")
     before, after = float(original["latency_ms"]), float(compressed["latency_ms"])
     if after > SLOWER * before:
         said.append(
-            f"It runs slower than the original: {after:.2f} ms an image instead of {before:.2f} ms."
+            f"It runs slower than the original: {milliseconds(after)} an image instead of "
+            f"{milliseconds(before)}."
         )
     kept = float(compressed["nonzero_parameters"] / original["nonzero_parameters"])
     if kept < NOTEWORTHY:

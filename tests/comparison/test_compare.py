@@ -1,11 +1,14 @@
 """What changed between two models, on small models and images whose answers are known."""
 
+import re
 import tracemalloc
 
 import numpy as np
 import onnx
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import numpy_helper
 from onnxruntime.quantization import quantize_static
 from PIL import Image
@@ -16,7 +19,7 @@ from squeezed.comparison.image_by_image import Answers, answers_of
 from squeezed.comparison.pair import Reading, open_together
 from squeezed.comparison.pictures import Pictures
 from squeezed.comparison.tables import class_table, summary_table
-from squeezed.comparison.wording import points
+from squeezed.comparison.wording import LARGER, SLOWER, points, sentences_on_files
 from squeezed.foundation.errors import UserError
 from squeezed.graphs.foreign.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from squeezed.statistics.comparisons import holm
@@ -280,3 +283,22 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
 )
 def test_a_change_has_its_sign_unless_it_rounds_to_nothing(change, text):
     assert points(change) == text
+
+
+@settings(deadline=None)
+@given(st.floats(1e-4, 1e5), st.floats(0.5, 2), st.floats(0.5, 2))
+def test_sentences_on_files_do_not_deny_themselves(latency, slower, larger):
+    """“Slower: 0.05 ms instead of 0.05 ms”, said of a network of 80 KB."""
+    original = {
+        **dict.fromkeys(("layers", "layers_stored_in_float", "layers_executed_in_float"), 0),
+        **dict.fromkeys(("parameters", "nonzero_parameters"), 100),
+        **{"size_bytes": 1e6, "latency_ms": latency},
+    }
+    compressed = {**original, "size_bytes": 1e6 * larger, "latency_ms": latency * slower}
+    said = " ".join(sentences_on_files(pd.DataFrame([original, compressed])))
+    assert ("slower" in said) == (latency * slower > SLOWER * latency)
+    assert ("times as large" in said) == (larger >= LARGER)
+    assert "1.00 times" not in said
+    if "slower" in said:
+        after, before = re.findall(r"([\d.e+-]+) ms", said)
+        assert float(after) > float(before)

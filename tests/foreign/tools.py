@@ -93,12 +93,13 @@ def export(made: nn.Module, path: Path, size: tuple[int, int] = SIZE) -> None:
 class Reader(CalibrationDataReader):
     """Gives ONNX Runtime's quantizer one image after the other."""
 
-    def __init__(self, images: Images) -> None:
+    def __init__(self, images: Images, source: Path) -> None:
+        self.name = onnx.load(source).graph.input[0].name
         self.images = iter(images[:, None])
 
     def get_next(self) -> dict[str, Images] | None:
         image = next(self.images, None)
-        return None if image is None else {"input": image}
+        return None if image is None else {self.name: image}
 
 
 def onnxruntime_static(format: QuantFormat) -> Callable[[nn.Module, Path, Path, Images], None]:
@@ -106,7 +107,7 @@ def onnxruntime_static(format: QuantFormat) -> Callable[[nn.Module, Path, Path, 
 
     def quantize(made: nn.Module, source: Path, target: Path, images: Images) -> None:
         quantize_static(
-            source, target, Reader(images), quant_format=format, per_channel=True,
+            source, target, Reader(images, source), quant_format=format, per_channel=True,
             weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8,
         )  # fmt: skip
 
