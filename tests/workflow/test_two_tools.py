@@ -8,7 +8,9 @@ import time
 
 import pytest
 import yaml
+from PIL import Image
 
+from squeezed.data import open_dataset
 from tests import PROJECT
 from tests.workflow.conftest import CHANGED_ATTACK, change_pruning
 from tests.workflow.workspace import Workspace, differences
@@ -295,6 +297,29 @@ def test_a_second_run_is_refused(workspace, with_changed_attack):
     assert process.returncode == 0, said
     workspace.assert_up_to_date()
     assert_same(workspace, with_changed_attack)
+
+
+# 10. A comparison of files beside a run: what both tools say of the run stays as it was.
+
+
+@pytest.mark.slow
+def test_a_comparison_leaves_the_run_alone(workspace):
+    before, times = workspace.exact_contents(), workspace.log_times()
+    test = open_dataset(workspace.folder / "data/digits.safetensors").test
+    photos = workspace.folder / "photos"
+    for index, (pixels, label) in enumerate(zip(test.images(range(20)), test.labels, strict=False)):
+        path = photos / str(label) / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((255 * pixels).round().astype("uint8").transpose(1, 2, 0)).save(path)
+    graphs = workspace.folder / "models/tiny/seed0"
+    said = workspace.run(
+        "python", "scripts/compare.py", "--original", str(graphs / "baseline.onnx"),
+        "--compressed", str(graphs / "pruned.onnx"), "--images", "photos", "--name", "mine",
+    ).output  # fmt: skip
+    assert "comparisons/mine" in said
+    assert (workspace.folder / "comparisons/mine/report.html").is_file()
+    assert (workspace.exact_contents(), workspace.log_times()) == (before, times)
+    workspace.assert_up_to_date()
 
 
 # What DVC shows of a run.
