@@ -58,6 +58,8 @@ class Recommendation:
     reason: str
     runner_up: str = ""
     """A sentence on the variant that comes second; empty where there is none."""
+    smaller: str = ""
+    """A sentence on why a still smaller file does not come first; empty where there is none."""
 
 
 def conditions_of(experiment: Experiment, variant: str) -> list[Condition]:
@@ -88,8 +90,10 @@ def recommend(experiment: Experiment) -> Recommendation:
     if not fit:
         return Recommendation(None, _why_none(experiment, {v: found[v] for v in measured}))
     best, _ = _first(experiment, fit)
+    second = _runner_up(experiment, best, fit, found, measured)
+    smaller = _smaller_still(experiment, best, found, measured)
     return Recommendation(
-        best, _figures(experiment, best), _runner_up(experiment, best, fit, found, measured)
+        best, _figures(experiment, best), second, "" if smaller == second else smaller
     )
 
 
@@ -180,9 +184,31 @@ def _runner_up(
     others = [v for v in measured if v != best and _by_key(found[v], "size").holds]
     if not others:
         return ""
-    second = min(others, key=lambda v: _known(size_ratio, experiment, v).value)
-    failed = next(condition for condition in found[second] if not condition.holds)
-    return f"{in_words(second)} {failed.because}{_limit(failed)}."
+    return _why_not(min(others, key=_size_in(experiment)), found)
+
+
+def _smaller_still(
+    experiment: Experiment,
+    best: str,
+    found: dict[str, list[Condition]],
+    measured: Sequence[str],
+) -> str:
+    """Return why the smallest file is not the one to ship, where it is another."""
+    size = _size_in(experiment)
+    sized = [v for v in measured if not _by_key(found[v], "size").is_missing]
+    smallest = min(sized, key=size)
+    if size(smallest) * SIZE_MARGIN >= size(best):
+        return ""
+    return _why_not(smallest, found)
+
+
+def _size_in(experiment: Experiment) -> Callable[[str], float]:
+    return lambda variant: _known(size_ratio, experiment, variant).value
+
+
+def _why_not(variant: str, found: dict[str, list[Condition]]) -> str:
+    failed = next(condition for condition in found[variant] if not condition.holds)
+    return f"{in_words(variant)} {failed.because}{_limit(failed)}."
 
 
 def _worse_by(experiment: Experiment, decided: str, best: str, second: str) -> str:

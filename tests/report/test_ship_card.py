@@ -72,6 +72,20 @@ def test_the_card_says_why_the_second_lost(tmp_path: Path) -> None:
     assert "a loss of more than 2 points" in found.runner_up
 
 
+def test_the_card_says_why_a_smaller_one_lost(tmp_path: Path) -> None:
+    made_up = paper_like()
+    made_up.accuracy["ablated"] = 0.9
+    assert recommend(results(tmp_path / "first", made_up)).smaller == ""
+    made_up.size["ablated"] = 500_000
+    found = recommend(results(tmp_path / "second", made_up))
+    assert found.variant == "quantized" and "Ablated" not in found.runner_up
+    assert found.smaller.startswith("Ablated changes accuracy by −")
+    assert found.smaller.endswith("that is a loss of more than 2 points.")
+    made_up.accuracy["ablated"] = made_up.accuracy["quantized"]
+    found = recommend(results(tmp_path / "third", made_up))
+    assert (found.variant, found.smaller) == ("ablated", "")
+
+
 def test_the_card_names_the_file_that_was_evaluated_and_its_harm(tmp_path: Path) -> None:
     experiment = results(tmp_path, paper_like())
     digest = "ab" * 32

@@ -286,7 +286,8 @@ def every_sentence(experiment: Experiment) -> list[str]:
     card = ship_card(experiment, {}, {})
     warnings = [f"{one.what} {one.why}" for one in do_not_believe(experiment)]
     said = [*answer(experiment), changed_sentence(experiment), *warnings, *card.limits, card.rule]
-    return [*said, card.recommendation.reason, card.recommendation.runner_up or "None."]
+    found = card.recommendation
+    return [*said, found.reason, found.runner_up or "None.", found.smaller or "None."]
 
 
 @settings(max_examples=60, deadline=None)
@@ -365,7 +366,7 @@ def test_what_is_shipped_keeps_to_every_part_of_the_rule(experiment: Experiment)
     assert changed.ends[1] <= 0.10 and drop.ends[1] <= 0.02 and size.value < 1
     assert unreliable_reason(experiment, variant) is None
     assert shades(experiment, "speed").get(variant) != "worse"
-    assert variant not in named(found.runner_up)
+    assert variant not in named(found.runner_up) | named(found.smaller)
 
 
 def test_an_interval_without_width_is_not_written() -> None:
