@@ -71,15 +71,17 @@ def quantized_by_us(
     return quantize(graph, settings, workshop).graph
 
 
-def quantized_directly(graph: Path, output: Path, images: NDArray[np.float32]) -> None:
-    """Let ONNX Runtime's quantizer write `graph` in 8 bits, a scale for each channel."""
+def quantized_directly(
+    graph: Path, output: Path, images: NDArray[np.float32], *, per_channel: bool = True
+) -> None:
+    """Let ONNX Runtime's quantizer write `graph` in 8 bits, a scale for each channel or layer."""
     logging.getLogger().addFilter(lambda record: "pre-process" not in record.getMessage())
     quantize_static(
         graph,
         output,
         _Reader(images),
         quant_format=QuantFormat.QDQ,
-        per_channel=True,
+        per_channel=per_channel,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )
