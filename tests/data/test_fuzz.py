@@ -139,7 +139,7 @@ def fuzz_names(tmp_path, names, kind, storage):
     path = tmp_path / f"x.{kind}"
     try:
         write_zip(path, files) if kind == "zip" else write_tar(path, files)
-    except (UnicodeError, ValueError):  # not even Python writes such an archive
+    except (UnicodeError, ValueError, IndexError):  # not even Python writes such an archive
         return
     check(tmp_path, path, members(path), storage)
 
@@ -180,7 +180,7 @@ def test_damage_is_refused_or_does_no_harm(tmp_path_factory, fuzz):
     run(fuzz, tmp_path_factory, 25)
 
 
-@pytest.mark.matrix
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("fuzz", FUZZES)
 def test_damage_is_refused_or_does_no_harm_at_length(tmp_path_factory, fuzz):
