@@ -36,6 +36,7 @@ from torch import Tensor, fx, nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.peers import require_peers
+from benchmarks.strength import compare_strength
 from squeezed.attacks.carlini_wagner import CarliniWagnerSettings, carlini_wagner
 from squeezed.attacks.victim import Victim
 from squeezed.data.digits import read_digits
@@ -71,9 +72,18 @@ def main() -> int:
     parser.add_argument(
         "--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="default: all"
     )
+    parser.add_argument(
+        "--strength", action="store_true", help="how near instead of how fast (benchmarks.strength)"
+    )
+    parser.add_argument("--graphs", nargs="+", type=Path, help="with --strength: .onnx files")
+    parser.add_argument("--dataset", type=Path, help="with --strength: the prepared data set")
     arguments = parser.parse_args()
     require_peers("torchattacks", "foolbox")
     torch.set_num_threads(1)
+    if arguments.strength:
+        if not arguments.graphs or not arguments.dataset:
+            parser.error("--strength takes --graphs and --dataset")
+        return compare_strength(arguments.graphs, arguments.dataset, arguments.images)
     results = {}
     for name in arguments.networks:
         build, share = NETWORKS[name]
