@@ -16,7 +16,7 @@ from tests.report.browser import Browser, find_browser
 REFERENCE = PROJECT / "reports" / "reference"
 GALLERY = PROJECT / "docs" / "gallery"
 WIDTH, HEIGHT = 1280, 800
-COLOURS = 64
+COLOURS = 192
 """Of a picture: enough for text and a few hues, at a quarter of the size."""
 
 WORDS = {
