@@ -9,7 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from squeezed.foundation.errors import UserError, printable
-from squeezed.foundation.exhaustion import exhausted
+from squeezed.foundation.exhaustion import NO_MEMORY, exhausted
+
+WITHOUT_MEMORY = (MemoryError, SystemError)
+"""What CPython raises where memory is used up; the second where it cannot even raise the first."""
 
 
 def settings_json(text: str) -> dict[str, Any]:
@@ -45,6 +48,15 @@ def sentence_of(error: Exception) -> str | None:
     return None if reason is None else printable(reason)
 
 
+def _unraisable(error: "sys.UnraisableHookArgs") -> None:
+    """Print what was raised where nobody catches it, unless it is for want of memory.
+
+    A progress bar that cannot be closed then has nothing to tell.
+    """
+    if not isinstance(error.exc_value, WITHOUT_MEMORY):
+        sys.__unraisablehook__(error)
+
+
 def script_main(main: Callable[[], None]) -> Callable[[], None]:
     """Make a script's `main` print what a user can mend as one sentence, and exit with status 1.
 
@@ -54,10 +66,14 @@ def script_main(main: Callable[[], None]) -> Callable[[], None]:
     @functools.wraps(main)
     def guarded() -> None:
         print_in_any_locale()
+        sys.unraisablehook = _unraisable
         try:
             main()
         except Exception as error:
-            sentence = sentence_of(error)
+            try:
+                sentence = sentence_of(error)
+            except WITHOUT_MEMORY:
+                sentence = NO_MEMORY
             if sentence is None:
                 raise
             sys.exit(f"error: {sentence}")

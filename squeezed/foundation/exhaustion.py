@@ -62,6 +62,9 @@ _BY_NUMBER = {
     errno.EAGAIN: PROCESSES,
 }
 
+NO_MEMORY = ": ".join(MEMORY)
+"""What is said where no memory is left to find out what the error is."""
+
 # What libraries say that raise errors of other types, by words of their sentences.
 _BY_WORDS = [
     (

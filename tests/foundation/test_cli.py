@@ -96,6 +96,29 @@ def test_a_mistake_of_ours_keeps_its_traceback(error):
     assert exhausted(error) is None
 
 
+@pytest.mark.parametrize("raised", [MemoryError, SystemError])
+def test_where_no_memory_is_left_to_look_at_an_error_that_is_said(raised, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+
+    class Unreadable(Exception):
+        def __str__(self):
+            raise raised
+
+    class Bar:
+        def __del__(self):
+            raise raised
+
+    @script_main
+    def main():
+        bar = Bar()
+        del bar
+        raise Unreadable
+
+    with pytest.raises(SystemExit, match=r"^error: the memory is used up: "):
+        main()
+    assert capsys.readouterr().err == ""
+
+
 def test_a_script_prints_in_any_locale(monkeypatch):
     written = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="latin-1"))
