@@ -35,7 +35,7 @@ from squeezed.graphs.engines import open_engine
 
 BUDGETS = (0.1, 0.2, 0.3)
 DDN_STEPS = 1000
-SEARCH_STEPS, CW_STEPS = 5, 500
+SEARCH_STEPS, CW_STEPS = 5, 300
 FAB_STEPS = 100
 APGD_STEPS = 100
 BATCH = 64
