@@ -40,6 +40,7 @@ from benchmarks.strength import compare_strength
 from squeezed.attacks.carlini_wagner import CarliniWagnerSettings, carlini_wagner
 from squeezed.attacks.victim import Victim
 from squeezed.data.digits import read_digits
+from squeezed.foundation.errors import UserError
 from squeezed.foundation.precision import usable_precision
 from squeezed.graphs.export import export_network
 from squeezed.graphs.twin import build_twin
@@ -83,7 +84,10 @@ def main() -> int:
     if arguments.strength:
         if not arguments.graphs or not arguments.dataset:
             parser.error("--strength takes --graphs and --dataset")
-        return compare_strength(arguments.graphs, arguments.dataset, arguments.images)
+        try:
+            return compare_strength(arguments.graphs, arguments.dataset, arguments.images)
+        except UserError as error:
+            sys.exit(f"error: {error}")
     results = {}
     for name in arguments.networks:
         build, share = NETWORKS[name]
