@@ -4,6 +4,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from squeezed.data import open_dataset
+from squeezed.data.fitness import neighbours_for
 from squeezed.explain.embedding_scores import (
     check_classes,
     likeness,
@@ -42,17 +43,19 @@ def main() -> None:
     dataset = open_dataset(job.input["dataset"])
     indices = choose_images(dataset, section["images"], seed, section["classes"], neighbours=True)
     labels = np.asarray(dataset.test.labels)[indices]
-    check_classes(labels, dataset.class_names, section["neighbours"])
+    neighbours = neighbours_for(section["neighbours"], len(indices))
+    check_classes(labels, dataset.class_names, neighbours)
 
     twin = load_twin(job.input["graph"]).to(job.device)
     layer = feature_layer(twin, section["layer"])
     features, predictions = embed(twin, layer, dataset.test, indices, job.device)
 
-    scores = separation_scores(features, labels, neighbours=section["neighbours"], seed=seed)
+    scores = separation_scores(features, labels, neighbours=neighbours, seed=seed)
     metrics = {
         "n_images": len(indices),
         "n_classes": len(np.unique(labels)),
         "n_features": features.shape[1],
+        "neighbours": neighbours,
         "layer": layer.name,
         "largest_class_share": float(np.bincount(labels).max() / len(labels)),
     }
@@ -65,7 +68,7 @@ def main() -> None:
         metrics |= summary(scores, None, seed=seed)
         metrics |= likeness(features, features, seed=seed)
         pixels = pixel_features(dataset.test.images(indices))
-        control = separation_scores(pixels, labels, neighbours=section["neighbours"], seed=seed)
+        control = separation_scores(pixels, labels, neighbours=neighbours, seed=seed)
         metrics |= summary({f"pixels_{name}": s for name, s in control.items()}, None, seed=seed)
 
     with atomic_path(job.output["features"]) as temporary:

@@ -3,6 +3,7 @@
 import numpy as np
 from safetensors.numpy import load_file
 
+from squeezed.data.fitness import neighbours_for, perplexity_for
 from squeezed.explain.image_scores import check_same_images, read_scores, summary, write_scores
 from squeezed.explain.map_scores import score_maps, spread_fields
 from squeezed.explain.tsne import align, tsne_maps
@@ -26,18 +27,23 @@ def main() -> None:
     section, seed = job.settings["tsne"], job.seed
     embedding = load_file(job.input["features"])
     features, labels = embedding["features"], embedding["labels"]
+    perplexity = perplexity_for(section["perplexity"], len(features))
+    neighbours = neighbours_for(section["neighbours"], len(features), in_map=True)
     maps = tsne_maps(
         features,
-        perplexity=section["perplexity"],
+        perplexity=perplexity,
         random_runs=section["random_runs"],
         seed=seed,
         threads=job.threads,
     )
-    drawn, *runs = score_maps(
-        features, [maps.drawn, *maps.random_runs], labels, section["neighbours"]
-    )
+    drawn, *runs = score_maps(features, [maps.drawn, *maps.random_runs], labels, neighbours)
 
-    metrics = {"n_images": len(labels), "n_random_runs": len(runs)}
+    metrics: dict[str, float | None] = {
+        "n_images": len(labels),
+        "n_random_runs": len(runs),
+        "perplexity": perplexity,
+        "neighbours": neighbours,
+    }
     points = maps.drawn
     baseline = None
     if job.input["baseline"]:

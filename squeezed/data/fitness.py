@@ -9,6 +9,9 @@ MEMBERS = 2
 SMALLEST_MAP = 4
 """Images of a t-SNE of the lowest perplexity, 1."""
 
+USUAL_PERPLEXITY, USUAL_NEIGHBOURS = 30, 10
+"""What is taken where nothing was chosen and there are images enough."""
+
 
 def unfit(summary: Mapping[str, Any], experiment: Mapping[str, Any]) -> list[str]:
     """Return what an analysis would refuse after all training, one sentence each.
@@ -20,6 +23,31 @@ def unfit(summary: Mapping[str, Any], experiment: Mapping[str, Any]) -> list[str
         experiment: its section of the configuration, complete.
     """
     return [*_unfit_to_train(summary, experiment), *_unfit_to_embed(summary, experiment)]
+
+
+def perplexity_for(chosen: float | None, images: int) -> float:
+    """Return the perplexity of a map: the chosen one, or the usual one if the images bear it."""
+    return min(USUAL_PERPLEXITY, _most_perplexity(images)) if chosen is None else chosen
+
+
+def neighbours_for(chosen: int | None, images: int, *, in_map: bool = False) -> int:
+    """Return how many neighbours to look at: as chosen, or the usual number if there are as many.
+
+    Args:
+        chosen: the setting, None where nothing was chosen.
+        images: that are embedded.
+        in_map: for the scores of a map, of which trustworthiness takes no more than half.
+    """
+    return min(USUAL_NEIGHBOURS, _most_neighbours(images, in_map)) if chosen is None else chosen
+
+
+def _most_perplexity(images: int) -> int:
+    # Each image's affinities span 3 × perplexity others.
+    return (images - 1) // 3
+
+
+def _most_neighbours(images: int, in_map: bool) -> int:
+    return (images - 1) // 2 if in_map else images - 1
 
 
 def _unfit_to_train(summary: Mapping[str, Any], experiment: Mapping[str, Any]) -> Iterator[str]:
@@ -66,13 +94,14 @@ def _unfit_to_embed(summary: Mapping[str, Any], experiment: Mapping[str, Any]) -
     if images < SMALLEST_MAP:
         yield f"{images} test images of {name} are embedded, and a map needs {SMALLEST_MAP}"
         return
-    # Each image's affinities span 3 × perplexity others.
-    too_many = {"tsne.perplexity": (int(3 * tsne["perplexity"]) >= images, (images - 1) // 3)}
-    for key, neighbours, most in (
-        ("tsne.neighbours", tsne["neighbours"], (images - 1) // 2),
-        ("embedding.neighbours", embedding["neighbours"], images - 1),
-    ):
-        too_many[key] = neighbours > most, most
+    too_many = {}
+    perplexity, most = tsne["perplexity"], _most_perplexity(images)
+    if perplexity is not None:
+        too_many["tsne.perplexity"] = int(3 * perplexity) >= images, most
+    for key, section in (("tsne", tsne), ("embedding", embedding)):
+        neighbours, most = section["neighbours"], _most_neighbours(images, key == "tsne")
+        if neighbours is not None:
+            too_many[f"{key}.neighbours"] = neighbours > most, most
     for key, (is_too_many, most) in too_many.items():
         if is_too_many:
             yield (

@@ -23,7 +23,7 @@ from tests.attacks.networks import protocol
 from tests.matrix import matrix
 
 FAST = ("logits_times_10", "ripple", "steep_stairs", "misled")
-DDN = DDNSettings(steps=30, init_epsilon=1.0, gamma=0.05, scale_free=True)
+DDN = DDNSettings(steps=30, init_epsilon=1.0, gamma=0.1, scale_free=True)
 ATTACK = ConfiguredAttack(
     AttackSettings("ensemble", zoo.ATTACKED, 0, zoo.ATTACKED, "untargeted", True, "fp32"),
     EnsembleSettings(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from squeezed.configuration.completion import complete_configuration, load_schema
 from squeezed.data import choose_stratified
-from squeezed.data.fitness import unfit
+from squeezed.data.fitness import neighbours_for, perplexity_for, unfit
 from tests import PROJECT
 
 
@@ -47,11 +47,12 @@ def test_an_ordinary_set_is_fit():
         (summary((50,)), {}, "mine has a single class: two are needed"),
         (summary((1,) * 1000), {}, "class c0 (and 999 other classes) of mine has fewer"),
         (summary((400, 1)), {}, "class c1 of mine has fewer than 2 test images"),
-        (summary((30, 30)), {}, "tsne.perplexity needs more than the 60 test images of mine that "
-         "are embedded: set it to at most 19"),
-        (summary((300, 300)), {"embedding": {"images": 60}}, "set it to at most 19"),
-        (summary((10, 9)), {"tsne": {"perplexity": 3}}, "tsne.neighbours needs more than the 19"),
-        (summary((4, 4)), {"tsne": {"perplexity": 1, "neighbours": 1}},
+        (summary((30, 30)), {"tsne": {"perplexity": 30}}, "tsne.perplexity needs more than the 60 "
+         "test images of mine that are embedded: set it to at most 19"),
+        (summary((300, 300)), {"embedding": {"images": 60}, "tsne": {"perplexity": 30}},
+         "set it to at most 19"),
+        (summary((10, 9)), {"tsne": {"neighbours": 10}}, "tsne.neighbours needs more than the 19"),
+        (summary((4, 4)), {"embedding": {"neighbours": 10}},
          "embedding.neighbours needs more than the 8"),
         (summary((2,) * 400), {"embedding": {"images": 500}}, "set at least 800"),
         (summary((1, 50, 50)), {"embedding": {"classes": ["c1"]}}, "has 1 of the classes of mine"),
@@ -67,6 +68,16 @@ def test_what_a_set_cannot_bear_is_said(facts, sections, sentence):
     said = unfit(facts, experiment(**sections))
     assert any(sentence in one for one in said), said
     assert not any("\n" in one for one in said)
+
+
+@pytest.mark.parametrize("images", [4, 5, 9, 19, 40, 89, 91, 92, 500])
+def test_what_nobody_chose_is_what_the_images_allow(images):
+    """Forty test images were refused for a perplexity of 30 that nobody had asked for."""
+    assert unfit(summary((images // 2, images - images // 2)), experiment()) == []
+    assert perplexity_for(None, images) == min(30, (images - 1) // 3)
+    assert neighbours_for(None, images) == min(10, images - 1)
+    assert neighbours_for(None, images, in_map=True) == min(10, (images - 1) // 2)
+    assert (perplexity_for(5.5, images), neighbours_for(3, images)) == (5.5, 3)
 
 
 def test_a_rare_class_that_is_not_looked_at_does_no_harm():

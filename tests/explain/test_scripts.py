@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from squeezed.data import open_dataset
 from squeezed.data.tensor_file import write_tensor_dataset
 from squeezed.explain.attribution import Attributor
-from squeezed.explain.changed import CHANGED_AT_MOST
+from squeezed.explain.selection import CHANGED_AT_MOST
 from squeezed.foundation.results import exact_part, read_result
 from squeezed.graphs.export import export_network
 from squeezed.graphs.graph_file import GraphCard, write_graph
