@@ -11,12 +11,12 @@ Seconds and memory are from Snakemake's benchmark record of each job; what no jo
 planning, starting and waiting. `CPU s` is the time that a job's processes computed, as Snakemake
 saw it last: where `s` is much larger, the machine was shared with other work.
 
-The digits on 2026-11-28, two cores of a Xeon with AMX (model 207), five runs: 2:51, 2:57, 2:57, 2:59
-and 3:13 in 72 jobs; version 0.1.0 on the same machine, in turn: 3:57 and 4:08 in 59 jobs with fewer
-analyses. Of 262 s in jobs diagnostics take 63, attacks 46, networks 23, t-SNE 20, activation maps
-16, corruptions 15, the timings 20 (alone on the machine, as the rehearsal, 12, and the report, 5).
-What bounds it is the arithmetic of the attacks: a step of DDN on 24 images takes 18 ms, of which 10
-are convolutions at 100 GFLOP/s on one core.
+The digits on 2026-11-28, two cores of a Xeon with AMX, five runs: 2:51, 2:57, 2:57, 2:59 and 3:13
+in 72 jobs; version 0.1.0 on the same machine, in turn: 3:57 and 4:08, in 59 jobs with fewer
+analyses. Of 286 s in jobs diagnostics take 63, attacks 52, t-SNE 28, networks 23, activation maps
+19, corruptions 17; alone on the machine are the timings, 22, a network, 13, the rehearsal, 9, and
+the report, 5. What bounds it is the arithmetic of the attacks: a step of DDN on 24 images takes
+18 ms on one core, of which 10 are convolutions at 100 GFLOP/s.
 """
 
 import argparse
@@ -44,6 +44,7 @@ SUFFIX = ".benchmark.tsv"
 OF_ATTACKS = "attack_"
 """Records are called by their rule, those of attacks by the attack and those of data by the set."""
 
+RUNS = ("digits", "own")
 PER_CLASS = 20
 OWN: dict[str, Any] = {
     "run": ["own"],
@@ -174,16 +175,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("runs", nargs="*", choices=["digits", "own"], help="default: both")
+    parser.add_argument("runs", nargs="*", metavar="|".join(RUNS), help="default: both")
     parser.add_argument("--folder", type=Path, help="of a run that has finished, to read instead")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--output", type=Path, help="the tables to write (Markdown)")
     arguments = parser.parse_args()
+    if unknown := set(arguments.runs) - set(RUNS):
+        parser.error(f"there is no run {min(unknown)!r}: {' or '.join(RUNS)}")
     texts = [f"{platform.processor() or platform.machine()}, {time.strftime('%Y-%m-%d')}\n"]
     figures: dict[str, float] = {}
     if arguments.folder:
         texts.append(table(read_records(arguments.folder / "logs"), None, arguments.cores))
-    for name in [] if arguments.folder else arguments.runs or ["digits", "own"]:
+    for name in [] if arguments.folder else arguments.runs or RUNS:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / name
             clone(folder)
