@@ -40,6 +40,8 @@ figure { margin: 0; font-size: 13px; overflow-wrap: anywhere; }
 img { display: block; image-rendering: auto; min-width: 64px; }
 @media (prefers-color-scheme: dark) { body { color: #eee; background: #1b1b1d; }
   th, td { border-color: #444; } }
+@media print { table { display: table; width: 100%; font-size: 9px; overflow-x: visible; }
+  th, td { padding: .1rem .25rem; } th:first-child, td:first-child { min-width: 4.5rem; } }
 """
 
 
