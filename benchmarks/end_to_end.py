@@ -5,7 +5,7 @@
 A clone of the committed tree runs from nothing, in a folder of its own; or `--folder` names one in
 which a run has finished. `digits` is the default run. `own` is 200 images of 32 pixels in class
 folders (handwritten digits), ResNet-18 and the default variants at the effort `standard`; behind it
-stands the pair, its float and its 8-bit graph as files of others, compared on all 200 images.
+stands the pair, its float and its 8-bit graph as files of others, compared on its 160 training images.
 
 Seconds and memory are from Snakemake's benchmark record of each job; what no job accounts for is
 planning, starting and waiting. `CPU s` is the time that a job's processes computed, as Snakemake
@@ -32,7 +32,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -46,13 +45,6 @@ OF_ATTACKS = "attack_"
 
 RUNS = ("digits", "own")
 PER_CLASS = 20
-OWN: dict[str, Any] = {
-    "run": ["own"],
-    "datasets": {
-        "own": {"source": {"kind": "folder", "path": None}, "resize": 32, "crop": 32},
-    },
-    "experiments": {"own": {"dataset": "own", "architecture": {"name": "resnet18"}}},
-}
 
 
 @dataclass(frozen=True)
@@ -142,8 +134,13 @@ def own_images(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         grey = (digits.images[index] * (255 / 16)).round().astype(np.uint8)
         Image.fromarray(grey).resize((32, 32), Image.Resampling.BILINEAR).save(path)
-    OWN["datasets"]["own"]["source"]["path"] = str(folder / "images")
-    (folder / "config.yaml").write_text(yaml.safe_dump(OWN), encoding="utf-8")
+    source = {"kind": "folder", "path": str(folder / "images")}
+    configuration = {
+        "run": ["own"],
+        "datasets": {"own": {"source": source, "resize": 32, "crop": 32}},
+        "experiments": {"own": {"dataset": "own", "architecture": {"name": "resnet18"}}},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
 
 
 def timed(command: Sequence[str | Path], folder: Path) -> float:

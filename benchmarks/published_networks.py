@@ -14,7 +14,7 @@ import functools
 import importlib
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -25,10 +25,12 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from PIL import Image
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 import squeezed
 from benchmarks.quantizers import quantized_directly
+from squeezed.graphs.foreign.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from squeezed.graphs.twin.modules import Normalise
 from squeezed.networks.resnet_cifar import ResNetCifar
 
 CALIBRATION = 100
@@ -37,19 +39,10 @@ LITE_SIZES = {"efficientnet-lite0": 224, "efficientnet-lite1": 240}
 Images = NDArray[np.float32]
 
 
-class Normalised(nn.Module):
-    """A network with its normalisation: images in [0, 1] to logits."""
-
-    def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images (n, 3, H, W) in [0, 1] to logits (n, classes)."""
-        logits: Tensor = self.network((images - self.mean) / self.std)
-        return logits
+def normalised(network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> nn.Module:
+    """Return a network with its normalisation in front: images in [0, 1] to logits."""
+    wide = (torch.tensor(numbers).view(1, -1, 1, 1) for numbers in (mean, std))
+    return nn.Sequential(Normalise(*wide), network).eval()
 
 
 def efficientnet_lite(name: str) -> nn.Module:
@@ -62,7 +55,7 @@ def efficientnet_lite(name: str) -> nn.Module:
     network = EfficientNet.from_name(name)
     network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     # (x − 127) / 128 of pixels from 0 to 255.
-    return Normalised(network, (127 / 255,) * 3, (128 / 255,) * 3).eval()
+    return normalised(network, (127 / 255,) * 3, (128 / 255,) * 3)
 
 
 def resnet56(weights: Path) -> nn.Module:
@@ -70,7 +63,7 @@ def resnet56(weights: Path) -> nn.Module:
     network = ResNetCifar(10, 56)
     lacking, _ = network.load_state_dict(load_file(weights), strict=False)
     assert all(key.endswith("num_batches_tracked") for key in lacking)
-    return Normalised(network, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)).eval()
+    return normalised(network, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def export(network: nn.Module, size: int, path: Path) -> None:
