@@ -5,7 +5,7 @@
 A clone of the committed tree runs from nothing, in a folder of its own; or `--folder` names one in
 which a run has finished. `digits` is the default run. `own` is 200 images of 32 pixels in class
 folders (handwritten digits), ResNet-18 and the default variants at the effort `standard`; behind it
-stands the pair, its float and its 8-bit graph as files of others, compared on its 160 training images.
+stands the pair, its float and its 8-bit graph as files of others, compared on 160 of the images.
 
 Seconds and memory are from Snakemake's benchmark record of each job; what no job accounts for is
 planning, starting and waiting. `CPU s` is the time that a job's processes computed, as Snakemake

@@ -41,7 +41,7 @@ APGD_STEPS = 100
 BATCH = 64
 
 Peer = Callable[[fx.GraphModule, Tensor, Tensor], Tensor]
-"""Returns the images that it ends with, of a batch."""
+"""From a network, images and labels: to the images that a batch ends with, or to distances."""
 
 
 def compare_strength(graphs: list[Path], dataset: Path, count: int) -> int:
@@ -140,19 +140,22 @@ def _judged(judge: Judge, images: Tensor, ends: Tensor, labels: Tensor) -> Tenso
 def _ddn(twin: fx.GraphModule, images: Tensor, labels: Tensor) -> Tensor:
     import foolbox
 
-    model = foolbox.PyTorchModel(twin, bounds=(0, 1), device="cpu")
-    attack = foolbox.attacks.DDNAttack(steps=DDN_STEPS)
-    ends: Tensor = attack(model, images, labels, epsilons=None)[0]
-    return ends
+    return _by_foolbox(foolbox.attacks.DDNAttack(steps=DDN_STEPS), twin, images, labels)
 
 
 def _carlini_wagner(twin: fx.GraphModule, images: Tensor, labels: Tensor) -> Tensor:
     import foolbox
 
-    model = foolbox.PyTorchModel(twin, bounds=(0, 1), device="cpu")
     attack = foolbox.attacks.L2CarliniWagnerAttack(
         binary_search_steps=SEARCH_STEPS, steps=CW_STEPS, stepsize=0.01, initial_const=0.1
     )
+    return _by_foolbox(attack, twin, images, labels)
+
+
+def _by_foolbox(attack: Any, twin: fx.GraphModule, images: Tensor, labels: Tensor) -> Tensor:
+    import foolbox
+
+    model = foolbox.PyTorchModel(twin, bounds=(0, 1), device="cpu")
     ends: Tensor = attack(model, images, labels, epsilons=None)[0]
     return ends
 
